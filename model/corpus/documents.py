@@ -1,0 +1,87 @@
+"""One source file with where it came from, and the shards that hold many: compressed JSON lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import zstandard
+
+LANGUAGES = ("python", "java", "javascript")
+LANGUAGE_OF_SUFFIX = {
+    ".py": "python",
+    ".java": "java",
+    ".js": "javascript",
+    ".mjs": "javascript",
+    ".cjs": "javascript",
+}
+SHARD_BYTES = 64 * 2**20  # of text; about 15 MB compressed, so that a shard moves easily between machines
+TABLE_FILE = "corpus.json"
+
+
+class CorpusError(Exception):
+    """A corpus cannot be built or read; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """One source file. ``text`` ends its lines with ``\\n``; ``path`` is inside the package."""
+
+    text: str
+    language: str
+    package: str
+    version: str
+    registry: str
+    licence: str | None
+    path: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the text in bytes of UTF-8."""
+        return len(self.text.encode())
+
+    def to_json(self) -> bytes:
+        """One JSON line without its newline."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.dumps(fields, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, line: bytes | str) -> Document:
+        """The inverse of `to_json`. Raises TypeError or ValueError for a line of another shape."""
+        return cls(**json.loads(line))
+
+
+def write_shards(folder: Path, language: str, lines: Sequence[bytes] | Iterable[bytes]) -> list[str]:
+    """Write JSON lines as ``<language>-NNNNN.jsonl.zst`` files of about `SHARD_BYTES` each; return their names."""
+    names: list[str] = []
+    shard: list[bytes] = []
+    size = 0
+
+    def close() -> None:
+        names.append(f"{language}-{len(names):05d}.jsonl.zst")
+        data = zstandard.ZstdCompressor(level=6).compress(b"".join(shard))
+        (folder / names[-1]).write_bytes(data)
+        shard.clear()
+
+    for line in lines:
+        shard.append(line + b"\n")
+        size += len(line) + 1
+        if size >= SHARD_BYTES:
+            close()
+            size = 0
+    if shard:
+        close()
+    return names
+
+
+def read_shards(folder: Path) -> Iterator[Document]:
+    """Documents of every shard in ``folder``, in the order of the shards' names."""
+    for shard in sorted(folder.glob("*.jsonl.zst")):
+        try:
+            with zstandard.open(shard, "rt", encoding="utf-8", newline="\n") as lines:
+                for line in lines:
+                    yield Document.from_json(line)
+        except (zstandard.ZstdError, ValueError, TypeError) as error:
+            raise CorpusError(f"{shard} is damaged ({error}): build the corpus again") from error

@@ -1,0 +1,126 @@
+"""Ordered small filters: (path, text) to the reason why a file is left out, or None.
+
+The thresholds are those of the SantaCoder paper (arXiv:2301.03988, section 4): line length max 1000 and mean <= 100,
+alphanumeric share >= .25, comment-to-code ratio .01-.8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from .documents import LANGUAGE_OF_SUFFIX
+from .licences import header_forbids
+
+MAX_BYTES = 2**20  # The Stack's own limit; larger sources are data
+MIN_CHARACTERS = 100
+MAX_LINE, MAX_MEAN_LINE = 1000, 100
+MIN_ALPHANUMERIC = 0.25
+MIN_COMMENTS, MAX_COMMENTS = 0.01, 0.8
+
+Filter = Callable[[str, str], bool]
+
+_VENDORED = {
+    "vendor", "vendored", "_vendor", "_vendored", "third_party", "third-party", "thirdparty", "node_modules",
+    "bower_components", "extern", "externals", "external", "site-packages", "shaded", "repackaged",
+}  # fmt: skip
+_GENERATED = {"dist", "build", "bundle", "bundles", "umd", "generated", "_generated", "__generated__", "gen", "min"}
+_TEST_DATA = {
+    "testdata", "test-data", "test_data", "testfiles", "fixtures", "fixture", "__fixtures__", "snapshots",
+    "__snapshots__", "baselines", "baseline_images", "sample_data", "test-resources", "golden",
+}  # fmt: skip
+_GENERATED_NAME = re.compile(r"[.\-](?:min|bundle|prod|production)\.[cm]?js$|_pb2(?:_grpc)?\.py$|(?:Parser|Lexer)TokenManager\.java$")
+_GENERATED_HEADER = re.compile(
+    r"^\W*(?:.*\b(?:auto(?:matically)?|machine)[-\s]?generated\b|.*@generated\b|generated (?:by|from|using|with|code)\b"
+    r"|(?:this|the following) (?:file|code|class|module) (?:is|was|has been) .*generated|.*\bdo not (?:edit|modify)\b"
+    r"|code generated)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TRANSPILED = re.compile(
+    r"exports\s*,\s*['\"]__esModule['\"]|^//# sourceMappingURL=|\b_(?:classCallCheck|createClass|inherits|asyncToGenerator)\(\w"
+    r"|\b_interopRequire(?:Default|Wildcard)\(|\b__(?:awaiter|generator|extends|decorate)\(",
+    re.MULTILINE,
+)
+_STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+_TRIPLE = r"\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''"
+_COMMENTS = {
+    # Strings are matched too, so that a comment mark inside one is not taken for a comment; docstrings count.
+    "python": re.compile(rf"(?P<comment>\#[^\n]*|^[ \t]*[rRuU]?(?:{_TRIPLE}))|{_TRIPLE}|{_STRING}", re.MULTILINE),
+    "java": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_TRIPLE}|{_STRING}"),
+    "javascript": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_STRING}|`(?:\\.|[^`\\])*`"),
+}
+
+
+def language_of(path: str) -> str | None:
+    """The language of a path by its suffix, or None if it is not a source file of ours."""
+    return LANGUAGE_OF_SUFFIX.get(PurePosixPath(path).suffix.lower())
+
+
+def comment_share(text: str, language: str) -> float:
+    """Characters in comments and docstrings, as a share of all characters."""
+    found = (match.group("comment") for match in _COMMENTS[language].finditer(text))
+    return sum(len(comment) for comment in found if comment) / max(1, len(text))
+
+
+def is_vendored(path: str, text: str) -> bool:
+    """In a folder that holds other projects' code: its licence and version are not the package's."""
+    return not _VENDORED.isdisjoint(_folders(path))
+
+
+def is_test_data(path: str, text: str) -> bool:
+    """Input of a test, rather than a test."""
+    return not _TEST_DATA.isdisjoint(_folders(path))
+
+
+def is_generated(path: str, text: str) -> bool:
+    """Written by a program: a bundle, a minified or transpiled file, or one that says so at its top."""
+    if not _GENERATED.isdisjoint(_folders(path)) or _GENERATED_NAME.search(path):
+        return True
+    top = "\n".join(text[:4000].split("\n")[:40])
+    return bool(_GENERATED_HEADER.search(top) or (language_of(path) == "javascript" and _TRANSPILED.search(text)))
+
+
+def is_too_short(path: str, text: str) -> bool:
+    """Too little to learn from."""
+    return len(text.strip()) < MIN_CHARACTERS
+
+
+def has_long_lines(path: str, text: str) -> bool:
+    """Data or minified code rather than lines that somebody typed."""
+    lengths = [len(line) for line in text.splitlines()]
+    return max(lengths) > MAX_LINE or sum(lengths) / len(lengths) > MAX_MEAN_LINE
+
+
+def has_few_alphanumerics(path: str, text: str) -> bool:
+    """Tables and drawings rather than code."""
+    return sum(map(str.isalnum, text)) < MIN_ALPHANUMERIC * len(text)
+
+
+def has_wrong_comment_share(path: str, text: str) -> bool:
+    """No comments at all, or nearly nothing else."""
+    return not MIN_COMMENTS <= comment_share(text, language_of(path) or "python") <= MAX_COMMENTS
+
+
+def has_forbidden_licence(path: str, text: str) -> bool:
+    """The file's own header names a licence that is not permissive."""
+    return header_forbids(text)
+
+
+def _folders(path: str) -> set[str]:
+    return {part.lower() for part in PurePosixPath(path).parts[:-1]}
+
+
+# Cheapest first; the first that says yes is the reason in the table.
+FILTERS: dict[str, Filter] = {
+    "vendored": is_vendored,
+    "test data": is_test_data,
+    "too short": is_too_short,
+    "long lines": has_long_lines,
+    "generated": is_generated,
+    "licence header": has_forbidden_licence,
+    "alphanumeric share": has_few_alphanumerics,
+    "comment share": has_wrong_comment_share,
+}
+# Somebody's own repository: its licence is theirs to know, and files without comments are their style too.
+OWN_FILTERS = {name: test for name, test in FILTERS.items() if name not in ("licence header", "comment share")}

@@ -1,0 +1,71 @@
+"""Which licences let code be used for training, by package (SPDX) and by file (its header)."""
+
+from __future__ import annotations
+
+import re
+
+PERMISSIVE = frozenset(
+    {
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "BlueOak-1.0.0",
+        "CC0-1.0",
+        "HPND",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "NCSA",
+        "PSF-2.0",
+        "PostgreSQL",
+        "Python-2.0",
+        "Unicode-3.0",
+        "Unlicense",
+        "Zlib",
+    }
+)
+
+HEADER_CHARACTERS = 4000  # a header is at the top: longer than the longest licence text seen there
+_SPDX_LINE = re.compile(r"SPDX-License-Identifier:\s*([A-Za-z0-9.+\-() ]+)")
+_NOT_PERMISSIVE = re.compile(
+    r"""
+      \b[AL]?GPL(?:\b|v?[-\s]?\d)
+    | GNU\s+(?:Lesser\s+|Library\s+|Affero\s+)?(?:General\s+)?Public
+    | Mozilla\s+Public\s+Licen[sc]e | \bMPL\b
+    | Eclipse\s+Public\s+Licen[sc]e | \bEPL\b
+    | Common\s+Development\s+and\s+Distribution | \bCDDL\b
+    | Server\s+Side\s+Public\s+Licen[sc]e | Business\s+Source\s+Licen[sc]e | Commons\s+Clause | Elastic\s+Licen[sc]e
+    | NonCommercial | non-commercial\s+use | ShareAlike | CC[-\s]BY[-\s](?:NC|SA|ND)
+    | proprietary\s+(?:and\s+confidential|licen[sc]e|information|software) | confidential\s+(?:and|or)\s+proprietary
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COPYRIGHT = re.compile(r"(?:copyright\s*(?:\(c\)|©|\d{4})|\(c\)\s*\d{4}|©\s*\d{4}).*", re.IGNORECASE)
+
+
+def is_permissive(expression: str) -> bool:
+    """Whether an SPDX expression can be satisfied by permissive licences alone."""
+    flat = expression.replace("(", " ").replace(")", " ")
+    if " WITH " in flat or ("(" in expression and " OR " in flat and " AND " in flat):
+        return False  # exceptions and mixed nesting need a person's eye
+    return any(
+        all(term.strip() in PERMISSIVE for term in choice.split(" AND ")) for choice in flat.split(" OR ")
+    )
+
+
+def header_forbids(text: str) -> bool:
+    """Whether the top of a source file names a licence that is not permissive."""
+    header = text[:HEADER_CHARACTERS]
+    if _NOT_PERMISSIVE.search(header):
+        return True
+    return any(not is_permissive(found.strip()) for found in _SPDX_LINE.findall(header))
+
+
+def copyright_lines(text: str) -> list[str]:
+    """Copyright statements at the top of a text, one line each, without comment marks."""
+    lines = text[:HEADER_CHARACTERS].splitlines()
+    found = (_COPYRIGHT.search(line) for line in lines)
+    return [match.group(0).strip(" \t*/#-").strip()[:200] for match in found if match]
