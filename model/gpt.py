@@ -1,0 +1,228 @@
+"""SantaCoder's architecture: GPT-2 with multi-query attention.
+
+Learned absolute positions, pre-norm LayerNorm, tanh-GELU, tied head, one key/value head (Shazeer 2019,
+arXiv:1911.02150; Allal et al. 2023, arXiv:2301.03988). Parameter names, row order and `config.json` are those
+of transformers' `gpt_bigcode`, so that every tool for that format reads our checkpoints.
+
+Shapes: B batch, T tokens, C n_embd, H n_head, D = C / H.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class GPTConfig:
+    """Sizes of a model; `n_inner` defaults to 4 * n_embd."""
+
+    vocab_size: int
+    n_positions: int
+    n_embd: int
+    n_layer: int
+    n_head: int
+    n_inner: int | None = None
+    layer_norm_epsilon: float = 1e-5
+    eos_token_id: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+
+    @property
+    def head_dim(self) -> int:
+        return self.n_embd // self.n_head
+
+    def to_json(self) -> dict[str, object]:
+        """The `config.json` of transformers' gpt_bigcode."""
+        return {
+            "model_type": "gpt_bigcode",
+            "architectures": ["GPTBigCodeForCausalLM"],
+            "vocab_size": self.vocab_size,
+            "n_positions": self.n_positions,
+            "n_embd": self.n_embd,
+            "n_layer": self.n_layer,
+            "n_head": self.n_head,
+            "n_inner": self.n_inner or 4 * self.n_embd,
+            "activation_function": "gelu_pytorch_tanh",
+            "multi_query": True,
+            "scale_attn_weights": True,
+            "tie_word_embeddings": True,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "bos_token_id": self.eos_token_id,
+            "eos_token_id": self.eos_token_id,
+            "use_cache": True,
+            "torch_dtype": "float32",
+        }
+
+    @classmethod
+    def from_json(cls, config: dict[str, object]) -> GPTConfig:
+        """Raises ValueError for a config that this architecture cannot hold."""
+        expected = {"model_type": "gpt_bigcode", "multi_query": True}
+        for key, value in expected.items():
+            if config.get(key, value) != value:
+                raise ValueError(f"config.json has {key}={config[key]!r}; this model needs {value!r}")
+        fields = cls.__dataclass_fields__
+        return cls(**{key: config[key] for key in fields if key in config})  # type: ignore[arg-type]
+
+
+class KVCache:
+    """Keys and values of the tokens seen so far: for each layer k and v, [B, 1, T, D]."""
+
+    def __init__(self, n_layer: int) -> None:
+        self.keys: list[Tensor | None] = [None] * n_layer
+        self.values: list[Tensor | None] = [None] * n_layer
+
+    @property
+    def length(self) -> int:
+        return 0 if self.keys[0] is None else self.keys[0].shape[2]
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        past_k, past_v = self.keys[layer], self.values[layer]
+        if past_k is not None and past_v is not None:
+            k, v = torch.cat((past_k, k), dim=2), torch.cat((past_v, v), dim=2)
+        self.keys[layer], self.values[layer] = k, v
+        return k, v
+
+
+class Attention(nn.Module):
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.n_head, self.head_dim = config.n_head, config.head_dim
+        # Rows q (C) | k (D) | v (D): one key/value head serves every query head.
+        self.c_attn = nn.Linear(config.n_embd, config.n_embd + 2 * self.head_dim)
+        self.c_proj = nn.Linear(config.n_embd, config.n_embd)
+
+    def forward(self, x: Tensor, cache: KVCache | None, past: int) -> Tensor:
+        B, T, C = x.shape
+        q, k, v = self.c_attn(x).split((C, self.head_dim, self.head_dim), dim=2)
+        q = q.view(B, T, self.n_head, self.head_dim).transpose(1, 2)  # [B, H, T, D]
+        k, v = k.unsqueeze(1), v.unsqueeze(1)  # [B, 1, T, D]
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)
+        k, v = (t.expand(B, self.n_head, past + T, self.head_dim) for t in (k, v))
+        mask = None
+        if past and T > 1:  # new tokens see all of the past and each other causally
+            mask = torch.ones(T, past + T, dtype=torch.bool, device=x.device).tril(past)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and T > 1)
+        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        n_inner = config.n_inner or 4 * config.n_embd
+        self.c_fc = nn.Linear(config.n_embd, n_inner)
+        self.c_proj = nn.Linear(n_inner, config.n_embd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+
+
+class Block(nn.Module):
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = Attention(config, layer)
+        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, cache: KVCache | None, past: int) -> Tensor:
+        x = x + self.attn(self.ln_1(x), cache, past)
+        return x + self.mlp(self.ln_2(x))
+
+
+class GPT(nn.Module):
+    """`forward(ids [B, T]) -> logits [B, T, vocab_size]`; with targets, the mean loss in nats."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(config.vocab_size, config.n_embd),
+                "wpe": nn.Embedding(config.n_positions, config.n_embd),
+                "h": nn.ModuleList(Block(config, layer) for layer in range(config.n_layer)),
+                "ln_f": nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon),
+            }
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """GPT-2's initialization; projections into the residual stream start smaller with depth."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif "ln_" not in name:
+                residual = name.endswith("c_proj.weight")
+                std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
+                nn.init.normal_(parameter, std=std)
+
+    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Final normalized states [B, T, C]. Raises ValueError past n_positions."""
+        past = cache.length if cache is not None else 0
+        T = ids.shape[1]
+        if past + T > self.config.n_positions:
+            raise ValueError(f"{past + T} tokens are more than n_positions {self.config.n_positions}")
+        positions = torch.arange(past, past + T, device=ids.device)
+        x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
+        for block in self.transformer["h"]:
+            x = block(x, cache, past)
+        return self.transformer["ln_f"](x)
+
+    def forward(
+        self, ids: Tensor, targets: Tensor | None = None, cache: KVCache | None = None
+    ) -> Tensor:
+        """Targets [B, T] of -1 carry no loss."""
+        logits = F.linear(self.hidden(ids, cache), self.transformer["wte"].weight)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
+
+    @torch.inference_mode()
+    def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
+        """Greedy continuation of one prompt, without the end-of-text token that may close it."""
+        device = self.transformer["wte"].weight.device
+        cache = KVCache(self.config.n_layer)
+        ids = torch.tensor([prompt_ids], device=device)
+        output: list[int] = []
+        for _ in range(min(max_new_tokens, self.config.n_positions - len(prompt_ids))):
+            token = int(self(ids, cache=cache)[0, -1].argmax())
+            if token == self.config.eos_token_id:
+                break
+            output.append(token)
+            ids = torch.tensor([[token]], device=device)
+        return output
+
+    def parameter_count(self) -> int:
+        """Parameters, the tied head counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def save(self, directory: Path) -> None:
+        """Write `model.safetensors` and `config.json`; the tied head is left out, as in gpt_bigcode."""
+        directory.mkdir(parents=True, exist_ok=True)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+        (directory / "config.json").write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> GPT:
+        """Raises ValueError when the files do not hold a model of this architecture."""
+        config = GPTConfig.from_json(json.loads((directory / "config.json").read_text()))
+        model = cls(config)
+        tensors = load_file(directory / "model.safetensors")
+        tensors.pop("lm_head.weight", None)
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ValueError(f"{directory}: the weights do not fit config.json: {error}") from error
+        return model
