@@ -1,4 +1,4 @@
-"""The text of one open document, kept in step with the editor's, and cheap to edit when it is large.
+"""The text of one open document, in step with the editor's and cheap to edit when large.
 
 The text is held as a list of lines, so that a keystroke costs what the edit costs and not what the
 document costs. A line ends at `\\n`, `\\r\\n` or `\\r` and nowhere else, as the LSP specification
@@ -66,7 +66,7 @@ class Document:
 
     @property
     def newline(self) -> str:
-        """The line end the document uses most, `"\\n"` when it has none: what inserted text needs."""
+        """The line end used most, `"\\n"` when there is none: what inserted text needs."""
         return max(self._line_ends, key=lambda end: self._line_ends[end])
 
     def apply(self, range: Range | None, text: str, encoding: Encoding = "utf-16") -> None:
@@ -106,7 +106,7 @@ class Document:
         return line, _code_points(content[:character], character, encoding)
 
     def to_character(self, position: Position, encoding: Encoding) -> Position:
-        """An editor's (line, character in `encoding`) of a (line, column in code points), clamped."""
+        """An editor's (line, character) of a (line, column in code points), clamped."""
         line, column = self.to_column(position, "utf-32")
         return line, _units(self._lines[line][:column], encoding)
 

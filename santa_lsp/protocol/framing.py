@@ -1,0 +1,126 @@
+"""Messages out of a byte stream, forgiving of what real clients send. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a header line that are looked at; more without a line end is noise.
+MAX_HEADER = 8192
+
+#: Bytes of a body. A larger Content-Length is taken for a wrong one.
+MAX_BODY = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Stands in the stream for what was no message; `reason` quotes none of it."""
+
+    reason: str
+
+
+def decode(body: bytes) -> object:
+    """The JSON value of a UTF-8 body, or `Malformed`."""
+    try:
+        return json.loads(body.decode("utf-8"))
+    except RecursionError:
+        return Malformed("JSON nested too deeply")
+    except ValueError as error:  # of JSON and of UTF-8; their texts give a position, no content
+        return Malformed(str(error))
+
+
+class Framing:
+    """Cuts a byte stream into messages by their headers. Does no I/O itself.
+
+    Header names may be in any case, unknown headers and stray blank lines are skipped. When a
+    length is missing or wrong, `Malformed` takes the message's place and reading goes on at the
+    next `Content-Length` line. That is found even inside a body still being waited for: JSON allows
+    no raw line end in a string and no such words outside one.
+    """
+
+    _LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d{1,18})[ \t\r]*$", re.IGNORECASE)
+    _HEADER = re.compile(rb"[A-Za-z][A-Za-z0-9-]*[ \t]*:")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._length: int | None = None
+        self._in_body = False
+        self._header_seen = False
+        self._scanned = 0  # bytes of the body already searched for a header
+        self._skipped = 0
+
+    def feed(self, data: bytes) -> Iterator[object]:
+        """The messages (JSON values or `Malformed`) that these bytes complete."""
+        self._buffer += data
+        while True:
+            if not self._in_body:
+                yield from self._read_headers()
+            if not self._in_body:
+                return
+            message = self._read_body()
+            if message is None:
+                return
+            yield message
+
+    def _read_headers(self) -> Iterator[Malformed]:
+        """Consume header lines until a body begins or the bytes run out."""
+        while (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end]).strip()
+            del self._buffer[: end + 1]
+            if found := self._LENGTH.search(line):
+                self._skip(found.start())
+                self._length = int(found[1])
+            elif self._HEADER.match(line):
+                self._header_seen = True
+            elif line:
+                self._skip(len(line))
+            elif self._length is not None and self._length <= MAX_BODY:
+                self._in_body, self._scanned, self._header_seen = True, 0, False
+                if self._skipped:
+                    log.warning("skipped %d bytes to reach a message header", self._skipped)
+                    self._skipped = 0
+                return
+            elif self._length is not None or self._header_seen:
+                self._length, self._header_seen = None, False
+                yield Malformed("headers without a usable Content-Length")
+        if (surplus := len(self._buffer) - MAX_HEADER) > 0:
+            self._skip(surplus)
+            del self._buffer[:surplus]
+
+    def _read_body(self) -> object | None:
+        """The message whose body is complete, or None while it is not."""
+        assert self._length is not None
+        while (end := self._buffer.find(b"\n", self._scanned, self._length)) >= 0:
+            line_start = max(self._scanned, end - MAX_HEADER)
+            found = self._LENGTH.search(self._buffer, line_start, end)
+            self._scanned = end + 1
+            if found:
+                self._skip(found.start())
+                del self._buffer[: found.start()]
+                self._in_body, self._length = False, None
+                return Malformed("Content-Length is too large")
+        if len(self._buffer) < self._length:
+            return None
+        body = bytes(self._buffer[: self._length])
+        message = decode(body)
+        self._in_body, self._length = False, None
+        if not isinstance(message, Malformed):
+            del self._buffer[: len(body)]
+        # A body that is no JSON stays in the buffer: its length may be wrong, and the next header
+        # begin inside it. As header lines go it is noise, so nothing of it is understood twice.
+        return message
+
+    def _skip(self, count: int) -> None:
+        self._skipped += count
+
+
+def read_messages(read: Callable[[], bytes]) -> Iterator[object]:
+    """Messages from `read`, which blocks and returns `b""` at the end of the stream."""
+    framing = Framing()
+    while data := read():
+        yield from framing.feed(data)
