@@ -1,115 +1,193 @@
-"""Command line of the corpus: see the package's docstring for examples."""
+"""Command line of the corpus; the package's docstring has examples."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from tqdm import tqdm
 
 from . import __doc__ as description
-from .build import Source, build, own_source, standard_library
-from .decontaminate import EvaluationIndex, read_evaluation_texts
-from .documents import CorpusError
-from .fetch import fetch_all
-from .manifest import DEFAULT_MANIFEST, Project, read_manifest
-from .report import print_table
+from .build import build
+from .decontaminate import EvaluationIndex, read_evaluation_texts, words
+from .documents import TABLE_FILE, CorpusError, read_shards
+from .fetch import bring, fetch_all, sha256_of
+from .manifest import DEFAULT_MANIFEST, STANDARD_LIBRARY, Project, read_manifest
+from .report import format_table
+from .sources import Source, own_source, standard_library
 
 EVAL_DIR_VARIABLE = "SANTA_EVAL_DIR"
-console = Console(stderr=True)
+DEFAULT_DOWNLOADS = Path.home() / ".cache" / "santa-corpus"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one sub-command; return the exit status."""
+    """Run one sub-command; return 0, 1 after a failure explained in one line, or 2 for usage."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except CorpusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}; the corpus was left as it was", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("stopped; run the same command again to resume", file=sys.stderr)
+        print("stopped: the same command again resumes the downloads", file=sys.stderr)
         return 130
     return 0
 
 
 def run_build(options: argparse.Namespace) -> None:
     """Fetch, filter and write a corpus, then print its table."""
-    index = _evaluation_index(options)
+    index = _evaluation_index(options.eval_dir)
+    if index is None:
+        print(
+            "warning: not decontaminated: without --eval-dir, scores of a model trained on this "
+            "corpus may be inflated",
+            file=sys.stderr,
+        )
     sources = [own_source(folder) for folder in options.from_dir]
-    with _progress() as progress:
-        if options.only or not options.from_dir:
-            manifest = read_manifest(options.manifest)
-            projects = manifest.select(options.only) if options.only else manifest.projects
-            sources += _fetch_sources(projects, options, progress)
-        task = progress.add_task("filter", total=len(sources))
-        table = build(options.out, sources, index, options.jobs, lambda _: progress.advance(task))
-    print_table(table)
+    if options.only or not options.from_dir:
+        manifest = read_manifest(options.manifest)
+        projects = manifest.select(options.only) if options.only else manifest.projects
+        sources += _fetch_sources(projects, options)
+    with tqdm(total=len(sources), desc="filter", unit="project") as bar:
+        table = build(
+            options.out, sources, index, options.jobs, _token_counter(options.tokenizer), bar.update
+        )
+    print(format_table(table))
 
 
-def _fetch_sources(projects: tuple[Project, ...], options: argparse.Namespace, progress: Progress) -> list[Source]:
-    remote = [project for project in projects if project.registry != "python-stdlib"]
-    task = progress.add_task("fetch", total=len(remote))
-    archives, failures = fetch_all(remote, options.downloads, lambda _: progress.advance(task))
+def run_check(options: argparse.Namespace) -> None:
+    """Report the documents of a corpus that overlap evaluation data or are held out."""
+    index = _evaluation_index(options.eval_dir)
+    if index is None:
+        raise CorpusError(f"needs the evaluation data: give --eval-dir or set {EVAL_DIR_VARIABLE}")
+    if not (options.corpus / TABLE_FILE).is_file():
+        raise CorpusError(f"{options.corpus} is not a corpus: it has no {TABLE_FILE}")
+    held_out = read_manifest(options.manifest).held_out
+    n_documents, findings = 0, 0
+    for document in tqdm(read_shards(options.corpus), desc="check", unit="file"):
+        n_documents += 1
+        key = f"{document.registry}:{document.package}"
+        shared = index.overlap(words(document.text))
+        if shared or key in held_out:
+            findings += 1
+            print(f"{key} {document.path}: {shared or 'held out for evaluation'}")
+    print(f"{n_documents:,} documents, {findings:,} overlap {len(index):,} evaluation runs")
+    if findings:
+        raise CorpusError("the corpus is contaminated: build it again with the same --eval-dir")
+
+
+def run_pin(options: argparse.Namespace) -> None:
+    """Print the manifest line of a project; its licence is for a person to read and fill in."""
+    with tempfile.TemporaryDirectory() as scratch:
+        brought = bring(options.registry, options.name, options.version, Path(scratch))
+        project = (options.registry, options.name, brought.version, sha256_of(brought.archive))
+    line = '  { registry="%s", name="%s", version="%s", licence="?", sha256="%s" },'
+    print(line % project)
+
+
+def _fetch_sources(projects: tuple[Project, ...], options: argparse.Namespace) -> list[Source]:
+    remote = [project for project in projects if project.registry != STANDARD_LIBRARY]
+    with tqdm(total=len(remote), desc="fetch", unit="project") as bar:
+        archives, failures = fetch_all(remote, options.downloads, bar.update)
     if failures:
-        reasons = "\n  ".join(failures.values())
+        reasons = "".join(f"\n  {reason}" for reason in failures)
         if not options.skip_missing:
             raise CorpusError(
-                f"{len(failures)} of {len(projects)} projects could not be fetched (run again to resume, or "
-                f"build without them with --skip-missing):\n  {reasons}"
+                f"{len(failures)} of {len(projects)} projects could not be fetched; run again to "
+                f"resume, or build without them with --skip-missing:{reasons}"
             )
-        print(f"left out:\n  {reasons}", file=sys.stderr)
+        print(f"left out:{reasons}", file=sys.stderr)
     return [
-        standard_library(project) if project.registry == "python-stdlib" else Source(project, archives[project])
+        standard_library(project)
+        if project.registry == STANDARD_LIBRARY
+        else Source(project, archives[project])
         for project in projects
-        if project.registry == "python-stdlib" or project in archives
+        if project.registry == STANDARD_LIBRARY or project in archives
     ]
 
 
-def _evaluation_index(options: argparse.Namespace) -> EvaluationIndex | None:
-    folder = options.eval_dir or os.environ.get(EVAL_DIR_VARIABLE)
-    if folder:
-        return EvaluationIndex(read_evaluation_texts(Path(folder)))
-    print(
-        f"warning: not decontaminated: give --eval-dir (or {EVAL_DIR_VARIABLE}) before evaluating what is trained on this",
-        file=sys.stderr,
-    )
-    return None
+def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
+    folder = eval_dir or os.environ.get(EVAL_DIR_VARIABLE)
+    return EvaluationIndex(read_evaluation_texts(Path(folder))) if folder else None
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
+def _token_counter(tokenizer: Path | None) -> Callable[[str], int] | None:
+    if tokenizer is None:
+        return None
+    from tokenizers import Tokenizer
+
+    loaded = Tokenizer.from_file(str(tokenizer))
+    return lambda text: len(loaded.encode(text, add_special_tokens=False))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model.corpus", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m model.corpus",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("build", help="write a corpus")
-    command.add_argument("out", type=Path, metavar="OUT", help="the corpus's folder; an older corpus there is replaced")
-    command.add_argument("--only", nargs="+", metavar="NAME", default=[], help="some projects of the manifest")
-    command.add_argument("--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="FILE")
+    command = commands.add_parser("build", help="write a corpus and print its table")
+    command.set_defaults(run=run_build)
     command.add_argument(
-        "--downloads", type=Path, metavar="DIR", default=Path.home() / ".cache" / "santa-corpus",
+        "out", type=Path, metavar="OUT", help="folder; an older corpus is replaced"
+    )
+    command.add_argument(
+        "--only", nargs="+", metavar="NAME", default=[], help="some projects of the manifest"
+    )
+    _add_manifest(command)
+    command.add_argument(
+        "--downloads", type=Path, metavar="DIR", default=DEFAULT_DOWNLOADS,
         help="where archives are kept between builds (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
-        "--from-dir", type=Path, nargs="+", metavar="PATH", default=[], help="pack these folders; alone unless --only is given"
-    )
-    command.add_argument("--skip-missing", action="store_true", help="build without the projects that cannot be fetched")
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that filter (default: %(default)s)")
+        "--from-dir", type=Path, nargs="+", metavar="PATH", default=[],
+        help="pack these folders of one's own; alone, unless --only is given too",
+    )  # fmt: skip
     command.add_argument(
-        "--eval-dir", type=Path, metavar="DIR", help=f"evaluation data to keep out (default: ${EVAL_DIR_VARIABLE})"
+        "--skip-missing", action="store_true", help="leave out projects that cannot be fetched"
     )
-    command.set_defaults(run=run_build)
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)"
+    )
+    command.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="tokenizer.json to count tokens with"
+    )
+    _add_eval_dir(command)
+
+    command = commands.add_parser("check", help="look for evaluation data in a corpus")
+    command.set_defaults(run=run_check)
+    command.add_argument("corpus", type=Path, metavar="CORPUS")
+    _add_manifest(command)
+    _add_eval_dir(command)
+
+    command = commands.add_parser("pin", help="print the manifest line of a new project")
+    command.set_defaults(run=run_pin)
+    command.add_argument("registry", choices=["pypi", "npm", "debian"])
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--version", default="", help="default: the newest")
     return parser
+
+
+def _add_manifest(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--manifest", type=Path, default=DEFAULT_MANIFEST, metavar="FILE", help="list of projects"
+    )
+
+
+def _add_eval_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--eval-dir", type=Path, metavar="DIR",
+        help=f"evaluation data to keep out of the corpus (default: ${EVAL_DIR_VARIABLE})",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

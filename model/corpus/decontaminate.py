@@ -15,22 +15,23 @@ _WORD = re.compile(r"\w+")
 
 
 class EvaluationIndex:
-    """All runs of `N_WORDS` lower-cased words in the evaluation texts; texts shorter than that cannot be found."""
+    """All runs of `N_WORDS` words in the evaluation texts; shorter texts cannot be found."""
 
     def __init__(self, texts: Iterator[str] | list[str]) -> None:
         self._number: dict[str, int] = {}
         self._grams: set[tuple[int, ...]] = set()
         for text in texts:
             numbers = [self._number.setdefault(word, len(self._number)) for word in words(text)]
-            self._grams.update(tuple(numbers[i : i + N_WORDS]) for i in range(len(numbers) - N_WORDS + 1))
+            self._grams.update(
+                tuple(numbers[i : i + N_WORDS]) for i in range(len(numbers) - N_WORDS + 1)
+            )
 
     def __len__(self) -> int:
         return len(self._grams)
 
-    def overlap(self, text: str) -> str | None:
-        """The first run of words that ``text`` shares with an evaluation text, or None."""
+    def overlap(self, found: list[str]) -> str | None:
+        """The first run of a document's `words` that an evaluation text has too, or None."""
         run: list[int] = []
-        found = words(text)
         for position, word in enumerate(found):
             number = self._number.get(word)
             if number is None:  # a word that no evaluation text has ends every possible match
@@ -43,15 +44,20 @@ class EvaluationIndex:
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words and numbers; punctuation is left out, so that formatting does not hide a copy."""
+    """Words and numbers in lower case, without punctuation: formatting does not hide a copy."""
     return _WORD.findall(text.lower())
 
 
 def read_evaluation_texts(folder: Path) -> Iterator[str]:
-    """Every string of every ``*.jsonl.gz`` and ``*.jsonl`` under ``folder``. Raises CorpusError if there is none."""
+    """Every string of every ``*.jsonl.gz`` and ``*.jsonl`` under ``folder``.
+
+    Raises CorpusError if there is no such file, or if one cannot be read.
+    """
     files = sorted([*folder.rglob("*.jsonl.gz"), *folder.rglob("*.jsonl")])
     if not files:
-        raise CorpusError(f"no *.jsonl.gz or *.jsonl under {folder}: give the evaluation folder with --eval-dir")
+        raise CorpusError(
+            f"no *.jsonl.gz or *.jsonl under {folder}: give the evaluation folder with --eval-dir"
+        )
     for file in files:
         opener = gzip.open if file.suffix == ".gz" else open
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import zstandard
@@ -17,7 +17,9 @@ LANGUAGE_OF_SUFFIX = {
     ".mjs": "javascript",
     ".cjs": "javascript",
 }
-SHARD_BYTES = 64 * 2**20  # of text; about 15 MB compressed, so that a shard moves easily between machines
+SHARD_BYTES = (
+    64 * 2**20
+)  # of text; about 15 MB compressed, so that a shard moves easily between machines
 TABLE_FILE = "corpus.json"
 
 
@@ -53,8 +55,8 @@ class Document:
         return cls(**json.loads(line))
 
 
-def write_shards(folder: Path, language: str, lines: Sequence[bytes] | Iterable[bytes]) -> list[str]:
-    """Write JSON lines as ``<language>-NNNNN.jsonl.zst`` files of about `SHARD_BYTES` each; return their names."""
+def write_shards(folder: Path, language: str, lines: Iterable[bytes]) -> list[str]:
+    """Write ``<language>-NNNNN.jsonl.zst`` files of about `SHARD_BYTES`; return their names."""
     names: list[str] = []
     shard: list[bytes] = []
     size = 0

@@ -1,15 +1,17 @@
-"""Bring a project's archive with its registry's ordinary client, running none of the project's code.
+"""Bring a project's archive with its registry's ordinary client, running none of its code.
 
-pypi: a wheel, because `pip download` of a source distribution runs its build backend to learn its metadata; a wheel is
-only ever unzipped and has the same ``.py`` files. The platform is fixed, so that the hash is the same on every machine.
-npm: the published tarball. debian: the upstream tarball of the source package; apt checks it against Debian's
-signed index first.
+pypi: a wheel, because `pip download` of a source distribution runs its build backend to learn its
+metadata; a wheel is only ever unzipped, and has the same ``.py`` files. The platform is fixed, so
+that the hash is the same on every machine. npm: the published tarball. debian: the upstream
+tarball of the source package, which apt checks against Debian's signed index.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,42 +32,61 @@ _WHEEL_FOR = (
 
 
 def fetch_all(
-    projects: Iterable[Project], downloads: Path, on_done: Callable[[Project], None] = lambda _: None
-) -> tuple[dict[Project, Path], dict[Project, str]]:
-    """Bring the archives that are not in ``downloads`` yet; return the archives and, for the rest, why not."""
+    projects: Iterable[Project], downloads: Path, on_done: Callable[[], object] = lambda: None
+) -> tuple[dict[Project, Path], list[str]]:
+    """Bring the archives that ``downloads`` has not; return them all, and why any is missing."""
     archives: dict[Project, Path] = {}
-    failures: dict[Project, str] = {}
+    failures: list[str] = []
 
-    def one(project: Project) -> None:
+    def fetch_one(project: Project) -> None:
         try:
             archives[project] = fetch(project, downloads)
         except CorpusError as error:
-            failures[project] = str(error)
-        on_done(project)
+            failures.append(str(error))
+        on_done()
 
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
-        list(pool.map(one, projects))
-    return archives, failures
+        list(pool.map(fetch_one, projects))
+    return archives, sorted(failures)
 
 
 def fetch(project: Project, downloads: Path) -> Path:
-    """The project's archive, checked against its sha256 if it has one. Raises CorpusError."""
+    """The project's archive, checked against its version and sha256. Raises CorpusError."""
     folder = downloads / project.registry
     stem = f"{project.name.replace('/', '__')}-{project.version.replace(':', '_')}"
     folder.mkdir(parents=True, exist_ok=True)
-    archive = next((p for p in sorted(folder.iterdir()) if _stem_of(p) == stem), None)
+    archive = next((path for path in sorted(folder.iterdir()) if _stem_of(path) == stem), None)
     if archive is None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
-            brought = _CLIENTS[project.registry](project, Path(scratch))
-            archive = folder / (stem + _suffix_of(brought))
-            os.replace(brought, archive)  # whole or not at all: a killed build resumes at this file
+            brought = bring(project.registry, project.name, project.version, Path(scratch))
+            if brought.version != project.version:
+                raise CorpusError(
+                    f"{project.key}: the registry brought {brought.version} for {project.version}"
+                )
+            archive = folder / (stem + _suffix_of(brought.archive))
+            # Whole or not at all, so that a build that was killed resumes with this file.
+            os.replace(brought.archive, archive)
     digest = sha256_of(archive)
-    if project.sha256 and digest != project.sha256:
+    if digest != project.sha256:
         raise CorpusError(
-            f"{project.key} {project.version}: sha256 is {digest}, the manifest says {project.sha256}; "
-            f"delete {archive} to fetch it again, and if that does not help find out why it changed"
+            f"{project.key} {project.version}: sha256 is {digest}, the manifest says "
+            f"{project.sha256}; delete {archive} to fetch it again, and if that does not help "
+            "find out why it changed"
         )
     return archive
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Brought:
+    """What a client brought: an archive and the version that it is."""
+
+    archive: Path
+    version: str
+
+
+def bring(registry: str, name: str, version: str, scratch: Path) -> Brought:
+    """Have the registry's client put an archive in ``scratch``; no version means the newest."""
+    return _CLIENTS[registry](name, version, scratch)
 
 
 def sha256_of(path: Path) -> str:
@@ -74,60 +95,72 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch_pypi(project: Project, scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", *_WHEEL_FOR, "--dest", str(scratch), f"{project.name}=={project.version}"]
-    _run(command, project, scratch)
-    return _single(scratch, "*.whl", project)
+def _bring_pypi(name: str, version: str, scratch: Path) -> Brought:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", *_WHEEL_FOR]
+    _run([*command, f"{name}=={version}" if version else name], f"pypi:{name} {version}", scratch)
+    wheel = _single(scratch, "*.whl")
+    return Brought(wheel, wheel.name.split("-")[1])  # PEP 427: name-version-tags
 
 
-def _fetch_npm(project: Project, scratch: Path) -> Path:
-    _run(["npm", "pack", "--silent", "--ignore-scripts", f"{project.name}@{project.version}"], project, scratch)
-    return _single(scratch, "*.tgz", project)
+def _bring_npm(name: str, version: str, scratch: Path) -> Brought:
+    wanted = f"{name}@{version}" if version else name
+    _run(["npm", "pack", "--silent", "--ignore-scripts", wanted], f"npm:{name} {version}", scratch)
+    tarball = _single(scratch, "*.tgz")
+    flat = name.replace("@", "").replace("/", "-")
+    return Brought(tarball, tarball.name.removeprefix(f"{flat}-").removesuffix(".tgz"))
 
 
-def _fetch_debian(project: Project, scratch: Path) -> Path:
-    wanted = f"{project.name}={project.version}"
-    _run(["apt-get", "source", "-qq", "--download-only", "--only-source", wanted], project, scratch)
-    # One upstream tarball, "orig" unless the package is Debian's own; never debian.tar, signatures or extra components.
-    pattern = "*.orig.tar.*[!c]" if list(scratch.glob("*.orig.tar.*[!c]")) else "*.tar.*[!c]"
-    return _single(scratch, pattern, project)
+def _bring_debian(name: str, version: str, scratch: Path) -> Brought:
+    wanted = f"{name}={version}" if version else name
+    command = ["apt-get", "source", "-qq", "--download-only", "--only-source", wanted]
+    _run(command, f"debian:{name} {version}", scratch)
+    description = _single(scratch, "*.dsc").read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^Version: *(\S+)", description, re.MULTILINE)
+    # The upstream tarball, or the only one of a package that is Debian's own.
+    upstream = "*.orig.tar.*[!c]" if any(scratch.glob("*.orig.tar.*[!c]")) else "*.tar.*[!c]"
+    return Brought(_single(scratch, upstream), found.group(1) if found else "")
 
 
-_CLIENTS = {"pypi": _fetch_pypi, "npm": _fetch_npm, "debian": _fetch_debian}
+_CLIENTS = {"pypi": _bring_pypi, "npm": _bring_npm, "debian": _bring_debian}
 
 
-def _run(command: list[str], project: Project, folder: Path) -> None:
-    where = f"{project.key} {project.version}"
-    if shutil.which(command[0]) is None:
-        raise CorpusError(f"{where}: needs the program {command[0]}: install it or leave such projects out with --only")
+def _run(command: list[str], what: str, folder: Path) -> None:
+    program = command[0]
+    if shutil.which(program) is None:
+        raise CorpusError(
+            f"{what}: needs {program}: install it, or leave such projects out with --only"
+        )
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=CLIENT_SECONDS
-        )
+            command, cwd=folder, capture_output=True, text=True, errors="replace",
+            timeout=CLIENT_SECONDS,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise CorpusError(f"{where}: {command[0]} took over {CLIENT_SECONDS} s: run the build again") from error
+        raise CorpusError(
+            f"{what}: {program} took over {CLIENT_SECONDS} s: run the build again"
+        ) from error
     if done.returncode == 0:
         return
     output = (done.stderr + done.stdout).strip()
     if "deb-src" in output:
         raise CorpusError(
-            f"{where}: apt knows no source packages; add `deb-src` lines (or `Types: deb deb-src` in a .sources "
-            "file) to /etc/apt, then run `apt-get update`"
+            f"{what}: apt knows no source packages: add `deb-src` lines (or `Types: deb deb-src` "
+            "in a .sources file) under /etc/apt, then run `apt-get update`"
         )
-    if project.registry == "debian" and ("Can not find version" in output or "Unable to find" in output):
+    if program == "apt-get" and ("not find version" in output or "Unable to find" in output):
         raise CorpusError(
-            f"{where}: Debian no longer (or not yet) has this version here; run `apt-get update`, or pin the present "
-            f"one with `python -m model.corpus pin debian {project.name}`"
+            f"{what}: Debian has no such version here: run `apt-get update`, or pin the present "
+            f"one with `python -m model.corpus pin {what.split()[0].replace(':', ' ')}`"
         )
-    raise CorpusError(f"{where}: {command[0]} failed: {' '.join(output.splitlines()[-3:]) or done.returncode}")
+    raise CorpusError(f"{what}: {program} failed: {' '.join(output.splitlines()[-3:])}")
 
 
-def _single(folder: Path, pattern: str, project: Project) -> Path:
+def _single(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "nothing"
-        raise CorpusError(f"{project.key} {project.version}: expected one archive, the client brought {names}")
+        names = ", ".join(path.name for path in sorted(folder.iterdir())) or "nothing"
+        raise CorpusError(f"expected one {pattern}, the client brought {names}")
     return found[0]
 
 

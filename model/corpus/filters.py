@@ -1,17 +1,18 @@
 """Ordered small filters: (path, text) to the reason why a file is left out, or None.
 
-The thresholds are those of the SantaCoder paper (arXiv:2301.03988, section 4): line length max 1000 and mean <= 100,
-alphanumeric share >= .25, comment-to-code ratio .01-.8.
+The thresholds are those of the SantaCoder paper (arXiv:2301.03988, section 4): line length max
+1000 and mean <= 100, alphanumeric share >= .25, comment-to-code ratio .01-.8.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from .documents import LANGUAGE_OF_SUFFIX
-from .licences import header_forbids
+from .licences import HEADER_CHARACTERS, header_forbids
 
 MAX_BYTES = 2**20  # The Stack's own limit; larger sources are data
 MIN_CHARACTERS = 100
@@ -22,31 +23,39 @@ MIN_COMMENTS, MAX_COMMENTS = 0.01, 0.8
 Filter = Callable[[str, str], bool]
 
 _VENDORED = {
-    "vendor", "vendored", "_vendor", "_vendored", "third_party", "third-party", "thirdparty", "node_modules",
-    "bower_components", "extern", "externals", "external", "site-packages", "shaded", "repackaged",
+    "vendor", "vendored", "_vendor", "_vendored", "third_party", "third-party", "thirdparty",
+    "node_modules", "bower_components", "extern", "externals", "site-packages", "shaded",
+    "repackaged",
 }  # fmt: skip
-_GENERATED = {"dist", "build", "bundle", "bundles", "umd", "generated", "_generated", "__generated__", "gen", "min"}
+_GENERATED = {"generated", "_generated", "__generated__"}
+_BUNDLED = {"dist", "build", "bundle", "bundles", "umd", "min"}  # of JavaScript only
 _TEST_DATA = {
-    "testdata", "test-data", "test_data", "testfiles", "fixtures", "fixture", "__fixtures__", "snapshots",
-    "__snapshots__", "baselines", "baseline_images", "sample_data", "test-resources", "golden",
+    "testdata", "test-data", "test_data", "testfiles", "fixtures", "fixture", "__fixtures__",
+    "__snapshots__", "baselines", "baseline_images", "test-resources", "golden",
 }  # fmt: skip
-_GENERATED_NAME = re.compile(r"[.\-](?:min|bundle|prod|production)\.[cm]?js$|_pb2(?:_grpc)?\.py$|(?:Parser|Lexer)TokenManager\.java$")
+_GENERATED_NAME = re.compile(
+    r"[.\-](?:min|bundle|prod|production)\.[cm]?js$|_pb2(?:_grpc)?\.py$|TokenManager\.java$"
+)
 _GENERATED_HEADER = re.compile(
-    r"^\W*(?:.*\b(?:auto(?:matically)?|machine)[-\s]?generated\b|.*@generated\b|generated (?:by|from|using|with|code)\b"
-    r"|(?:this|the following) (?:file|code|class|module) (?:is|was|has been) .*generated|.*\bdo not (?:edit|modify)\b"
-    r"|code generated)",
+    r"\b(?:auto(?:matically)?|machine)[-\s]?generated\b|@generated\b|\bdo not (?:edit|modify)\b"
+    r"|^[^\w\n]*(?:code )?generated (?:by|from|using|with|code)\b"
+    r"|^[^\w\n]*th(?:is|e following) (?:file|code|class|module) (?:is|was|has been)\b.*\bgenerated",
     re.IGNORECASE | re.MULTILINE,
 )
 _TRANSPILED = re.compile(
-    r"exports\s*,\s*['\"]__esModule['\"]|^//# sourceMappingURL=|\b_(?:classCallCheck|createClass|inherits|asyncToGenerator)\(\w"
+    r"exports\s*,\s*['\"]__esModule['\"]|^//# sourceMappingURL=data:"
+    r"|\b_(?:classCallCheck|createClass|inherits|asyncToGenerator)\(\w"
     r"|\b_interopRequire(?:Default|Wildcard)\(|\b__(?:awaiter|generator|extends|decorate)\(",
     re.MULTILINE,
 )
+_ASCII_ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 _TRIPLE = r"\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''"
 _COMMENTS = {
-    # Strings are matched too, so that a comment mark inside one is not taken for a comment; docstrings count.
-    "python": re.compile(rf"(?P<comment>\#[^\n]*|^[ \t]*[rRuU]?(?:{_TRIPLE}))|{_TRIPLE}|{_STRING}", re.MULTILINE),
+    # Strings are matched too, lest a comment mark in one be taken for a comment. Docstrings count.
+    "python": re.compile(
+        rf"(?P<comment>\#[^\n]*|^[ \t]*[rRuU]?(?:{_TRIPLE}))|{_TRIPLE}|{_STRING}", re.MULTILINE
+    ),
     "java": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_TRIPLE}|{_STRING}"),
     "javascript": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_STRING}|`(?:\\.|[^`\\])*`"),
 }
@@ -64,7 +73,7 @@ def comment_share(text: str, language: str) -> float:
 
 
 def is_vendored(path: str, text: str) -> bool:
-    """In a folder that holds other projects' code: its licence and version are not the package's."""
+    """In a folder of other projects' code: its licence and version are not the package's."""
     return not _VENDORED.isdisjoint(_folders(path))
 
 
@@ -74,11 +83,15 @@ def is_test_data(path: str, text: str) -> bool:
 
 
 def is_generated(path: str, text: str) -> bool:
-    """Written by a program: a bundle, a minified or transpiled file, or one that says so at its top."""
-    if not _GENERATED.isdisjoint(_folders(path)) or _GENERATED_NAME.search(path):
+    """Written by a program: says so at its top, or is bundled, minified or transpiled."""
+    is_javascript = language_of(path) == "javascript"
+    folders = _GENERATED | _BUNDLED if is_javascript else _GENERATED
+    if not folders.isdisjoint(_folders(path)) or _GENERATED_NAME.search(path):
         return True
-    top = "\n".join(text[:4000].split("\n")[:40])
-    return bool(_GENERATED_HEADER.search(top) or (language_of(path) == "javascript" and _TRANSPILED.search(text)))
+    top = "\n".join(text[:HEADER_CHARACTERS].split("\n")[:40])
+    if _GENERATED_HEADER.search(top):
+        return True
+    return is_javascript and _TRANSPILED.search(text) is not None
 
 
 def is_too_short(path: str, text: str) -> bool:
@@ -94,7 +107,11 @@ def has_long_lines(path: str, text: str) -> bool:
 
 def has_few_alphanumerics(path: str, text: str) -> bool:
     """Tables and drawings rather than code."""
-    return sum(map(str.isalnum, text)) < MIN_ALPHANUMERIC * len(text)
+    if text.isascii():
+        n_alphanumeric = len(text) - len(text.encode().translate(None, _ASCII_ALPHANUMERIC))
+    else:
+        n_alphanumeric = sum(map(str.isalnum, text))
+    return n_alphanumeric < MIN_ALPHANUMERIC * len(text)
 
 
 def has_wrong_comment_share(path: str, text: str) -> bool:
@@ -122,5 +139,7 @@ FILTERS: dict[str, Filter] = {
     "alphanumeric share": has_few_alphanumerics,
     "comment share": has_wrong_comment_share,
 }
-# Somebody's own repository: its licence is theirs to know, and files without comments are their style too.
-OWN_FILTERS = {name: test for name, test in FILTERS.items() if name not in ("licence header", "comment share")}
+# Somebody's own repository: its licence is theirs to know, files without comments their style.
+OWN_FILTERS = {
+    name: test for name, test in FILTERS.items() if name not in ("licence header", "comment share")
+}

@@ -6,11 +6,13 @@ import dataclasses
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from .documents import CorpusError
 from .licences import is_permissive
 
-REGISTRIES = ("pypi", "npm", "debian", "python-stdlib")
+STANDARD_LIBRARY = "python-stdlib"
+REGISTRIES = ("pypi", "npm", "debian", STANDARD_LIBRARY)
 DEFAULT_MANIFEST = Path(__file__).parent.parent / "corpus.toml"
 
 
@@ -22,7 +24,9 @@ class Project:
     name: str
     version: str
     licence: str
-    sha256: str = ""  # of the archive that the registry's client brings; empty only for python-stdlib
+    sha256: str = (
+        ""  # of the archive that the registry's client brings; empty only for python-stdlib
+    )
     only: tuple[str, ...] = ()  # if given, only paths under these folders of the archive
 
     @property
@@ -39,10 +43,12 @@ class Manifest:
     held_out: frozenset[str]
 
     def select(self, names: list[str]) -> tuple[Project, ...]:
-        """The projects called ``names`` (``name`` or ``registry:name``), in the manifest's order."""
+        """The projects called ``names`` (or ``registry:name``), in the manifest's order."""
         known = {alias for project in self.projects for alias in (project.name, project.key)}
         if unknown := [name for name in names if name not in known]:
-            raise CorpusError(f"not in the manifest: {', '.join(unknown)}; add a line for each or mend --only")
+            raise CorpusError(
+                f"not in the manifest: {', '.join(unknown)}; add a line for each or mend --only"
+            )
         return tuple(p for p in self.projects if p.name in names or p.key in names)
 
 
@@ -67,19 +73,25 @@ def read_manifest(path: Path = DEFAULT_MANIFEST) -> Manifest:
     return Manifest(projects, held_out)
 
 
-def _project(entry: dict[str, object], path: Path) -> Project:
+def _project(entry: dict[str, Any], path: Path) -> Project:
     where = f"{path}: {entry.get('registry', '?')}:{entry.get('name', '?')}"
-    fields = {"only": tuple(entry.get("only", ()))} | {k: v for k, v in entry.items() if k != "only"}  # type: ignore[arg-type]
     try:
-        project = Project(**fields)  # type: ignore[arg-type]
+        project = Project(**entry | {"only": tuple(entry.get("only", ()))})
     except TypeError as error:
-        raise CorpusError(f"{where}: {error}; an entry has registry, name, version, licence, sha256, only") from error
+        names = ", ".join(field.name for field in dataclasses.fields(Project))
+        raise CorpusError(f"{where}: {error}; an entry has {names}") from error
+    texts = dataclasses.astuple(project)[:-1] + project.only
+    if not all(isinstance(text, str) for text in texts):
+        raise CorpusError(f"{where}: every value is a string, but for the list only")
     if project.registry not in REGISTRIES:
         raise CorpusError(f"{where}: unknown registry; use one of {', '.join(REGISTRIES)}")
     if not is_permissive(project.licence):
-        raise CorpusError(f"{where}: {project.licence} is not a permissive licence: leave the project out")
-    if project.registry != "python-stdlib" and not re.fullmatch("[0-9a-f]{64}", project.sha256):
         raise CorpusError(
-            f"{where}: needs the archive's sha256; `python -m model.corpus pin {project.registry} {project.name}` prints it"
+            f"{where}: {project.licence} is not a permissive licence: leave the project out"
+        )
+    if project.registry != STANDARD_LIBRARY and not re.fullmatch("[0-9a-f]{64}", project.sha256):
+        raise CorpusError(
+            f"{where}: needs the archive's sha256; it is printed by "
+            f"`python -m model.corpus pin {project.registry} {project.name}`"
         )
     return project

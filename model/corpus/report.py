@@ -1,30 +1,37 @@
-"""The corpus's table, for people."""
+"""The corpus's table as text."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+from .build import Table
 
 
-def print_table(table: dict[str, Any]) -> None:
-    """Print what ``corpus.json`` holds: files and bytes by language and licence, and what each filter removed."""
-    console = Console()
-    kept = Table(title="kept", title_justify="left")
-    for column in ("language", "licence"):
-        kept.add_column(column)
-    for column in ("files", "MB"):
-        kept.add_column(column, justify="right")
+def format_table(table: Table) -> str:
+    """Files and size by language and licence, then what each filter removed."""
+    rows = [("language", "licence", "files", "MB", "tokens")]
     for language, licences in table["languages"].items():
         for licence, counts in licences.items():
-            kept.add_row(language, licence, f"{counts['files']:,}", f"{counts['bytes'] / 1e6:,.1f}")
-        files, size = (sum(counts[unit] for counts in licences.values()) for unit in ("files", "bytes"))
-        kept.add_row(language, "all", f"{files:,}", f"{size / 1e6:,.1f}", style="bold", end_section=True)
-    console.print(kept)
-    removed = Table(title="removed", title_justify="left")
-    removed.add_column("reason")
-    removed.add_column("files", justify="right")
-    for reason, count in sorted(table["removed"].items(), key=lambda item: -item[1]):
-        removed.add_row(reason, f"{count:,}")
-    console.print(removed)
+            rows.append((language, licence, *_cells(counts)))
+        total: Counter[str] = sum(map(Counter, licences.values()), Counter())
+        rows.append((language, "all", *_cells(total)))
+    removed = sorted(table["removed"].items(), key=lambda item: (-item[1], item[0]))
+    lines = _aligned(rows, "<<>>>")
+    lines += ["", *_aligned([("removed", "files"), *((r, f"{n:,}") for r, n in removed)], "<>")]
+    if not table["decontaminated"]:
+        lines += ["", "not decontaminated: no evaluation data were given"]
+    return "\n".join(lines)
+
+
+def _cells(counts: dict[str, int]) -> tuple[str, str, str]:
+    tokens = f"{counts['tokens']:,}" if "tokens" in counts else ""
+    return f"{counts.get('files', 0):,}", f"{counts.get('bytes', 0) / 1e6:,.1f}", tokens
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    ]
