@@ -22,20 +22,22 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class GPTConfig:
-    """Sizes of a model; `n_inner` defaults to 4 * n_embd."""
+    """Sizes of a model; `n_inner` 0 means 4 * n_embd."""
 
     vocab_size: int
     n_positions: int
     n_embd: int
     n_layer: int
     n_head: int
-    n_inner: int | None = None
+    n_inner: int = 0
     layer_norm_epsilon: float = 1e-5
     eos_token_id: int = 0
 
     def __post_init__(self) -> None:
         if self.n_embd % self.n_head:
             raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+        if not self.n_inner:
+            object.__setattr__(self, "n_inner", 4 * self.n_embd)
 
     @property
     def head_dim(self) -> int:
@@ -51,7 +53,7 @@ class GPTConfig:
             "n_embd": self.n_embd,
             "n_layer": self.n_layer,
             "n_head": self.n_head,
-            "n_inner": self.n_inner or 4 * self.n_embd,
+            "n_inner": self.n_inner,
             "activation_function": "gelu_pytorch_tanh",
             "multi_query": True,
             "scale_attn_weights": True,
@@ -120,9 +122,8 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        n_inner = config.n_inner or 4 * config.n_embd
-        self.c_fc = nn.Linear(config.n_embd, n_inner)
-        self.c_proj = nn.Linear(n_inner, config.n_embd)
+        self.c_fc = nn.Linear(config.n_embd, config.n_inner)
+        self.c_proj = nn.Linear(config.n_inner, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))

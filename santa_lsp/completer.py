@@ -1,0 +1,208 @@
+"""One request from text to completion: recall, gate, prompt, generate, filter, remember."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Literal
+
+from santa_lsp import postprocess, prompt
+from santa_lsp.cache import CompletionCache
+from santa_lsp.context import CompletionContext
+from santa_lsp.engine import Engine, GenerationParameters, Token
+from santa_lsp.postprocess import Drop
+
+Multiline = Literal["auto", "always", "never"]
+
+#: An automatic request is answered only when at most this many characters follow the cursor on its
+#: line, closing punctuation not counted (llama.vim's limit).
+MOST_LINE_SUFFIX = 8
+_BLOCK_OPENER = re.compile(r"(:|\{|\(|\[|=>|->)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class CompleterConfig:
+    """`min_confidence` is the least geometric-mean token probability, 0..1; times are in ms."""
+
+    max_new_tokens: int = 64
+    max_prompt_tokens: int = 1536
+    time_limit_ms: int = 4000
+    multiline: Multiline = "auto"
+    min_confidence: float = 0.0
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Text to insert at the cursor. `score` is the mean log probability of its tokens (nats)."""
+
+    text: str
+    source: Literal["model", "cache"]
+    score: float = 0.0
+    tokens: int = 0
+
+
+class Superseded(Exception):
+    """The stop signal was set: nobody waits for the result any more."""
+
+
+@dataclass(slots=True)
+class _Generation:
+    """What has been generated so far, and whether to go on."""
+
+    text: str = ""
+    log_prob: float = 0.0
+    tokens: int = 0
+    shown: str = ""
+    ended_by: str = "end of text"
+    deadline: float = field(default=math.inf)
+
+    @property
+    def score(self) -> float:
+        return self.log_prob / max(1, self.tokens)
+
+
+class Completer:
+    """Answers contexts from one engine. `complete` is called from one thread at a time."""
+
+    def __init__(self, engine: Engine, config: CompleterConfig, cache: CompletionCache) -> None:
+        self._engine, self._config, self._cache = engine, config, cache
+
+    def recall(self, context: CompletionContext) -> Completion | None:
+        """A cached completion the user is typing through; at once, from any thread."""
+        text = self._cache.get(context)
+        return Completion(text, "cache") if text else None
+
+    def gate(self, context: CompletionContext) -> Drop | None:
+        """Why a request is not worth the model's time, if so."""
+        name = context.path.replace("\\", "/")
+        for pattern in self._config.exclude:
+            if fnmatch(name, pattern) or fnmatch(name.rpartition("/")[2], pattern):
+                return Drop(f"the file matches {pattern!r} of the setting exclude")
+        if context.trigger == "invoked":
+            return None
+        rest = context.line_suffix.strip()
+        if rest and (rest[0].isalnum() or rest[0] == "_") and context.line_suffix[0] == rest[0]:
+            return Drop("the cursor is inside a word")
+        if len(rest.strip(postprocess.CLOSING + " ")) > MOST_LINE_SUFFIX:
+            return Drop("too much text follows the cursor on its line")
+        if not context.prefix.strip() and not context.suffix.strip():
+            return Drop("the file is empty")
+        return None
+
+    def complete(
+        self,
+        context: CompletionContext,
+        stopped: Callable[[], bool] = lambda: False,
+        on_text: Callable[[str], None] = lambda text: None,
+    ) -> Completion | Drop:
+        """The model's completion, or the reason to show none.
+
+        `on_text` gets the text so far, each time longer and never taken back: the result starts
+        with what it was given last. Raises Superseded once `stopped()` is true, at the next token,
+        and EngineError.
+        """
+        if (recalled := self.recall(context)) is not None:
+            return recalled
+        if (dropped := self.gate(context)) is not None:
+            return dropped
+        budget = self._prompt_budget()
+        prompt_ids = prompt.build(
+            context, self._engine.encode, self._engine.fim, self._engine.order, budget
+        )
+        if stopped():
+            raise Superseded
+        generation = self._generate(prompt_ids, context, stopped, on_text)
+        result = self._finish(generation, context)
+        if isinstance(result, Completion):
+            self._cache.put(context, result.text)
+        return result
+
+    def _prompt_budget(self) -> int:
+        """Prompt and completion together never exceed n_positions."""
+        room = self._engine.n_positions - self._max_new_tokens()
+        return min(self._config.max_prompt_tokens, room)
+
+    def _max_new_tokens(self) -> int:
+        return max(1, min(self._config.max_new_tokens, self._engine.n_positions // 4))
+
+    def wants_lines(self, context: CompletionContext) -> bool:
+        """Whether a completion may go past the end of the cursor's line."""
+        if self._config.multiline != "auto":
+            return self._config.multiline == "always"
+        if context.line_suffix.strip():
+            return False
+        return not context.line_prefix.strip() or bool(_BLOCK_OPENER.search(context.line_prefix))
+
+    def _generate(
+        self,
+        prompt_ids: list[int],
+        context: CompletionContext,
+        stopped: Callable[[], bool],
+        on_text: Callable[[str], None],
+    ) -> _Generation:
+        stream = self._engine.text_stream()
+        state = _Generation(deadline=time.monotonic() + self._config.time_limit_ms / 1000)
+        lines = self.wants_lines(context)
+        superseded = False
+
+        def on_token(token: Token) -> bool:
+            nonlocal superseded
+            if stopped():
+                superseded = True
+                return True
+            state.text += stream.step(token.id)
+            state.log_prob += token.log_prob
+            state.tokens += 1
+            if self._is_complete(state, context, lines):
+                return True
+            if self._is_confident(state):
+                settled = postprocess.settled(state.text, context)
+                if len(settled) > len(state.shown) and settled.startswith(state.shown):
+                    state.shown = settled
+                    on_text(settled)
+            return False
+
+        parameters = GenerationParameters(max_new_tokens=self._max_new_tokens())
+        self._engine.generate(prompt_ids, parameters, on_token)
+        if superseded or stopped():
+            raise Superseded
+        return state
+
+    def _is_complete(self, state: _Generation, context: CompletionContext, lines: bool) -> bool:
+        """Stop as soon as what follows would be cut away; the rest would be wasted work."""
+        if time.monotonic() > state.deadline:
+            state.ended_by = "time limit"
+            return True
+        body = state.text.lstrip("\n") if lines else state.text
+        if "\n" not in body:
+            return False
+        if not lines:
+            state.text = state.text.partition("\n")[0]
+            state.ended_by = "end of line"
+            return True
+        kept = postprocess.cut_at_block_end(state.text, context)
+        if len(kept.rstrip()) < len(state.text.rstrip()) or state.text.endswith("\n\n\n"):
+            state.ended_by = "end of block"
+            return True
+        return postprocess.cut_repetition(state.text, context) != state.text
+
+    def _is_confident(self, state: _Generation) -> bool:
+        return math.exp(state.score) >= self._config.min_confidence
+
+    def _finish(self, state: _Generation, context: CompletionContext) -> Completion | Drop:
+        result = postprocess.apply(state.text, context)
+        if state.shown and (isinstance(result, Drop) or not result.startswith(state.shown)):
+            result = state.shown  # what the user has seen is not taken back
+        if isinstance(result, Drop):
+            return result
+        if not state.shown and not self._is_confident(state):
+            return Drop(
+                f"the model is not sure enough ({math.exp(state.score):.2f} is below "
+                f"minConfidence {self._config.min_confidence})"
+            )
+        return Completion(result, "model", state.score, state.tokens)

@@ -1,0 +1,106 @@
+"""The one thread that loads the model and computes with it; asyncio on its other side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
+
+from santa_lsp.cache import CompletionCache
+from santa_lsp.completer import Completer, Completion, Superseded
+from santa_lsp.context import CompletionContext
+from santa_lsp.engine import Engine, EngineError
+from santa_lsp.models import ModelError
+from santa_lsp.postprocess import Drop
+from santa_lsp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+State = Literal["loading", "ready", "failed"]
+
+
+class ModelThread:
+    """Requests wait for the model to be loaded, then for each other, in order.
+
+    Every method but the thread's own work is called from the event loop.
+    """
+
+    def __init__(self, load_engine: Callable[[Settings], Engine]) -> None:
+        self._load_engine = load_engine
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._engine: Engine | None = None
+        self._completer: Completer | None = None
+        self._cache = CompletionCache()
+        self.state: State = "loading"
+        self.failure = ""
+
+    async def load(self, settings: Settings) -> None:
+        """Load the settings' model; on failure `state` is "failed" and `failure` says why.
+
+        A model that served before goes on serving until the new one is loaded, and stays if the new
+        one cannot be.
+        """
+        self.state, self.failure = "loading", ""
+        try:
+            await self._run(self._load, settings)
+            self.state = "ready"
+        except (ModelError, EngineError) as error:
+            self.failure = str(error)
+            self.state = "ready" if self._engine else "failed"
+
+    def configure(self, settings: Settings) -> None:
+        """Use settings that need no other model from the next request on."""
+        if self._engine is not None:
+            self._completer = Completer(self._engine, settings.completer_config(), self._cache)
+
+    def recall(self, context: CompletionContext) -> Completion | None:
+        """A cached completion, without waiting for the thread."""
+        return self._completer.recall(context) if self._completer else None
+
+    def gate(self, context: CompletionContext) -> Drop | None:
+        """Why the request is not worth the thread's time, if so."""
+        return self._completer.gate(context) if self._completer else None
+
+    async def complete(
+        self,
+        context: CompletionContext,
+        stop: threading.Event,
+        on_text: Callable[[str], None],
+    ) -> Completion | Drop:
+        """See Completer.complete; `on_text` is called on the event loop, before this returns.
+
+        When the awaiting task is cancelled, `stop` is set and the computation ends at its next token.
+        """
+        loop = asyncio.get_running_loop()
+
+        def on_model_thread(text: str) -> None:
+            loop.call_soon_threadsafe(on_text, text)
+
+        try:
+            return await self._run(self._complete, context, stop, on_model_thread)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    async def _run(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+    # On the model thread.
+
+    def _load(self, settings: Settings) -> None:
+        self._engine = self._load_engine(settings)
+        self._cache.clear()
+        self.configure(settings)
+
+    def _complete(
+        self, context: CompletionContext, stop: threading.Event, on_text: Callable[[str], None]
+    ) -> Completion | Drop:
+        if stop.is_set():
+            raise Superseded
+        if self._completer is None:
+            return Drop(self.failure or "the model is not loaded")
+        return self._completer.complete(context, stop.is_set, on_text)

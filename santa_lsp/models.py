@@ -1,0 +1,112 @@
+"""Model names -> verified model directories."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from santa_lsp.prompt import Order
+
+EMBEDDED = "santa-mini"
+FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "santa.json")
+
+
+class ModelError(Exception):
+    """A model that is missing, damaged or not a model; says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model directory and what its santa.json says."""
+
+    name: str
+    directory: Path
+    n_positions: int
+    order: Order
+    card: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum((self.directory / name).stat().st_size for name in FILES)
+
+
+def home() -> Path:
+    """The user's data folder; SANTA_LSP_HOME overrides it."""
+    override = os.environ.get("SANTA_LSP_HOME")
+    return Path(override) if override else Path(platformdirs.user_data_dir("santa-lsp", False))
+
+
+def embedded_directory() -> Path:
+    return Path(__file__).parent / "data" / EMBEDDED
+
+
+def installed() -> list[Model]:
+    """The embedded model, then the user's by name; damaged ones are left out."""
+    directories = [embedded_directory(), *sorted((home() / "models").glob("*/"))]
+    found = []
+    for directory in directories:
+        try:
+            found.append(open_model(directory))
+        except ModelError:
+            continue
+    return found
+
+
+def find(name: str) -> Model:
+    """The model of a name (embedded, or in the user's folder) or of a directory's path.
+
+    Raises ModelError.
+    """
+    if name == EMBEDDED:
+        return open_model(embedded_directory())
+    named = home() / "models" / name
+    if os.sep not in name and named.is_dir():
+        return open_model(named)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return open_model(path)
+    known = ", ".join(model.name for model in installed())
+    raise ModelError(f"there is no model {name!r}: it is neither a folder nor one of {known}")
+
+
+def open_model(directory: Path) -> Model:
+    """Read and check a model directory without loading it. Raises ModelError."""
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        hint = ""
+        if any((directory / name).exists() for name in ("model.safetensors", "pytorch_model.bin")):
+            hint = f"; it looks like a checkpoint: run santa-lsp export {directory} OUTPUT first"
+        raise ModelError(f"{directory} is no model directory: {', '.join(missing)} missing{hint}")
+    try:
+        card = json.loads((directory / "santa.json").read_text(encoding="utf-8"))
+        name, n_positions = str(card["name"]), int(card["n_positions"])
+        order: Order = "psm" if card["order"] == "psm" else "spm"
+        checksums = dict(card["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{directory}/santa.json is damaged ({error!r}); export the model again") from error
+    for file, expected in checksums.items():
+        # model.bin is checked by `verify`: hashing gigabytes at every start would be felt.
+        if file != "model.bin" and _sha256(directory / file) != expected:
+            raise ModelError(f"{directory}/{file} is damaged (checksum); install the model again")
+    return Model(name, directory, n_positions, order, card)
+
+
+def verify(model: Model) -> None:
+    """Check every file's checksum, model.bin included. Raises ModelError."""
+    for file, expected in model.card["sha256"].items():
+        if _sha256(model.directory / file) != expected:
+            raise ModelError(f"{model.directory}/{file} is damaged (checksum); install it again")
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise ModelError(f"{path} is missing")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

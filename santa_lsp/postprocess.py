@@ -1,0 +1,182 @@
+"""Filters between the model and the user: an ordered list of small pure functions.
+
+A filter takes the text generated so far and its context and returns the text to keep, or drops it with a reason that
+`santa.why` shows. The text kept is always a start of the text given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from santa_lsp.context import CompletionContext
+
+CLOSING = ")]}>\"'`;,:"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nothing is shown, for this reason (a phrase for people)."""
+
+    reason: str
+
+
+Filter = Callable[[str, CompletionContext], str | Drop]
+
+
+def cut_at_block_end(text: str, context: CompletionContext) -> str:
+    """Stop where the block that holds the cursor ends.
+
+    That is before the first line indented less than the completion's first line; where that line (or
+    the cursor's) opens a block, before the next line at its own level, but after the line that
+    closes the block (`}`, `)`, `]`, `end`). A blank line ends it too, unless an opened block goes on.
+    """
+    first, *rest = text.split("\n")
+    start = context.line_prefix + first
+    base = _width(start)
+    opened = start.rstrip().endswith((":", "{", "(", "[", "=>", "->"))
+    kept, blanks = [first], 0
+    for line in rest:
+        if not line.strip():
+            blanks += 1
+            continue
+        closes = line.lstrip()[0] in ")]}" or line.strip() == "end"
+        inside = _width(line) > base
+        if _width(line) < base and start.strip():
+            break
+        if start.strip() and not inside and (blanks or (opened and not closes)):
+            break
+        kept += [""] * blanks + [line]
+        blanks = 0
+        if start.strip() and not inside and closes and not line.rstrip().endswith(("{", "(", "[")):
+            break
+        if not start.strip():  # the completion began with line ends: its block is this line's
+            start, base = line, _width(line)
+            opened = line.rstrip().endswith((":", "{", "(", "[", "=>", "->"))
+    return "\n".join(kept)
+
+
+def _width(line: str) -> int:
+    """Columns of leading white space."""
+    return len(_indent(line).expandtabs(4))
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
+    """Remove the end of the completion that already stands after the cursor.
+
+    On the cursor's own line any overlap counts; an overlap that reaches into the lines below must
+    hold a whole line of them.
+    """
+    rest = context.line_suffix.rstrip()
+    if rest:
+        first, newline, more = text.partition("\n")
+        return first[: len(first) - overlap(first, rest)] + newline + more if not newline else text
+    following = context.suffix.lstrip("\n")
+    first_line = following.partition("\n")[0]
+    if not first_line.strip():
+        return text
+    length = overlap(text, following)
+    if length >= len(first_line) and text[: len(text) - length].endswith("\n"):
+        return text[: len(text) - length].rstrip("\n")
+    return text
+
+
+def overlap(text: str, following: str) -> int:
+    """Length of the longest end of `text` that `following` starts with."""
+    for length in range(min(len(text), len(following)), 0, -1):
+        if following.startswith(text[-length:]):
+            return length
+    return 0
+
+
+def drop_repeated_lines(text: str, context: CompletionContext) -> str | Drop:
+    """Drop a completion that only says again what the next lines, or the line above, say."""
+    said = [line.strip() for line in text.strip().split("\n") if line.strip()]
+    if not said:
+        return text
+    said[0] = (context.line_prefix + text.split("\n", 1)[0]).strip() or said[0]
+    following = [line.strip() for line in context.following_lines if line.strip()]
+    if following[: len(said)] == said and len("".join(said)) > 2:
+        return Drop("the next lines say the same already")
+    above = context.prefix.rsplit("\n", 3)[-3:-1]
+    if len(said) == 1 and len(said[0]) > 8 and said[0] in (line.strip() for line in above):
+        return Drop("it repeats a line above")
+    return text
+
+
+_REPEATED_AT_END = re.compile(r"(.{1,40}?)\1{5,}\Z", re.DOTALL)
+
+
+def cut_repetition(text: str, context: CompletionContext) -> str:
+    """Cut a text that has fallen into a loop back to the first time round."""
+    match = _REPEATED_AT_END.search(text[-400:])
+    if match and match.group(1).strip():
+        return text[: len(text) - len(match.group(0)) + len(match.group(1))]
+    lines = text.split("\n")
+    for index in range(1, len(lines)):
+        if lines[index].strip() and lines[index] in lines[:index] and len(lines[index].strip()) > 8:
+            return "\n".join(lines[:index]).rstrip("\n")
+    return text
+
+
+def cut_trailing_space(text: str, context: CompletionContext) -> str:
+    """White space that ends a completion is never worth accepting."""
+    return text.rstrip()
+
+
+def drop_blank(text: str, context: CompletionContext) -> str | Drop:
+    """Nothing, or nothing but closing punctuation that an editor types by itself."""
+    if not text.strip():
+        return Drop("the model had nothing to add")
+    if not text.strip(CLOSING + " \n\t") and context.trigger == "automatic" and len(text.strip()) < 2:
+        return Drop("only closing punctuation")
+    return text
+
+
+FILTERS: tuple[Filter, ...] = (
+    cut_at_block_end,
+    cut_repetition,
+    trim_suffix_overlap,
+    cut_trailing_space,
+    drop_blank,
+    drop_repeated_lines,
+)
+
+
+def apply(text: str, context: CompletionContext) -> str | Drop:
+    """All filters in order."""
+    for step in FILTERS:
+        result = step(text, context)
+        if isinstance(result, Drop):
+            return result
+        text = result
+    return text
+
+
+def settled(text: str, context: CompletionContext) -> str:
+    """The start of an unfinished text that no filter will take back, however it goes on.
+
+    What may yet turn out to overlap the text after the cursor, to repeat what stands there, or to be
+    trailing white space is held back.
+    """
+    kept = apply(text, context)
+    if isinstance(kept, Drop):
+        return ""
+    if not kept.startswith(text[: len(kept)]) or len(kept) < len(text.rstrip()):
+        return kept  # a filter has cut it already: it will not grow
+    held = overlap(kept, context.line_suffix.rstrip() or context.suffix.lstrip("\n"))
+    kept = kept[: len(kept) - held]
+    if "\n" not in kept:
+        line = (context.line_prefix + kept).strip()
+        near = [*context.prefix.rsplit("\n", 3)[-3:-1], *context.following_lines[:2]]
+        if any(other.strip().startswith(line) for other in near if other.strip()):
+            return ""
+    else:
+        # Whole lines only: the last one may still close the block, overlap, or repeat.
+        kept = kept[: kept.rfind("\n")]
+    return kept.rstrip()

@@ -1,0 +1,26 @@
+"""Shared by all tests: a visible cursor, and the real engine with the embedded model."""
+
+from __future__ import annotations
+
+import pytest
+
+from santa_lsp.context import CompletionContext
+from santa_lsp.engines import load_engine
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.settings import Settings
+
+CURSOR = "║"
+
+
+def at_cursor(text: str, **fields: object) -> CompletionContext:
+    """The context of a text in which ║ marks the cursor."""
+    prefix, _, suffix = text.partition(CURSOR)
+    values = {"language": "python", "path": "file.py", "uri": "file:///file.py", **fields}
+    return CompletionContext(prefix=prefix, suffix=suffix, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def engine() -> CTranslate2Engine:
+    loaded = load_engine(Settings(threads=1))
+    assert isinstance(loaded, CTranslate2Engine)
+    return loaded
