@@ -170,8 +170,10 @@ def _split(text: str) -> list[str]:
     if not text.isascii() and _SURROGATE.search(text):
         # Two edits may each bring half a pair; joined they must be one character again.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    if "\n" not in text and "\r" not in text:
+        return [text]  # most keystrokes; and a line of megabytes is not copied for nothing
     lines = list(io.StringIO(text, newline=""))  # newline="": split at \n, \r\n, \r; keep them
-    if not lines or lines[-1].endswith(("\n", "\r")):
+    if lines[-1].endswith(("\n", "\r")):
         lines.append("")
     return lines
 

@@ -61,6 +61,7 @@ class LspClient:
         self._taken: dict[str, int] = {}
         self._changed = threading.Condition()
         self._ended = False
+        self._deaf = False
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threads = [self._read, self._write]
         if process is not None:
@@ -251,6 +252,10 @@ class LspClient:
         """Close our end of the server's stdin once everything is sent."""
         self._outbox.put(None)
 
+    def stop_listening(self) -> None:
+        """Close our end of the server's stdout at the next message, as a half-dead client does."""
+        self._deaf = True
+
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for the process to end; returns its exit status."""
         assert self.process is not None
@@ -283,7 +288,16 @@ class LspClient:
         return found
 
     def _read(self) -> None:
-        while (message := self._read_message()) is not None:
+        try:
+            self._read_messages()
+        finally:  # also after stray output
+            self._source.close()
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _read_messages(self) -> None:
+        while not self._deaf and (message := self._read_message()) is not None:
             is_request = "method" in message and "id" in message
             if is_request:
                 answer = self.answers.get(message["method"], lambda _: None)(message.get("params"))
@@ -294,9 +308,6 @@ class LspClient:
                 else:
                     self.replies.setdefault(message["id"], []).append(message)
                 self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
 
     def _read_message(self) -> dict[str, Any] | None:
         """Strict on purpose: a stray byte in the server's output must fail the test."""

@@ -1,6 +1,7 @@
 """The smallest server on santa_lsp.protocol, for test_protocol.py: `python protocol_server.py`.
 
-`--tcp PORT` and `--ws PORT` serve a socket instead of stdio; `--debug` logs everything it can.
+`--tcp PORT` serves a socket instead of stdio, `--debug` logs everything it can, `--grace SECONDS`
+shortens the wait for a stuck event loop, `--poll SECONDS` looks at the parent more often, `--workers N` limits pygls's thread pool.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
+import santa_lsp.protocol.server
 from santa_lsp.protocol import HardenedServer, InlineCompletionParams
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
@@ -27,7 +29,6 @@ server = HardenedServer(
         ]
     ),
 )
-running: list[str] = []
 
 
 @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
@@ -111,6 +112,16 @@ def fail_notification(params: Any) -> None:
     raise ValueError(params.text)
 
 
+@server.feature("test/task")
+def task(params: Any) -> None:
+    """Let a callback of the event loop fail with the user's text in the message."""
+
+    def raise_it() -> None:
+        raise ValueError(params.text)
+
+    asyncio.get_running_loop().call_soon(raise_it)
+
+
 @server.feature("test/unwritable")
 def unwritable(_: Any) -> object:
     """Reply with something JSON cannot hold."""
@@ -147,10 +158,16 @@ def main(arguments: list[str]) -> None:
         logging.getLogger().setLevel(logging.DEBUG)
         for name in list(logging.root.manager.loggerDict):
             logging.getLogger(name).setLevel(logging.DEBUG)
+    if "--grace" in arguments:
+        grace = float(arguments[arguments.index("--grace") + 1])
+        santa_lsp.protocol.server.HANG_UP_GRACE = grace
+    if "--poll" in arguments:
+        poll = float(arguments[arguments.index("--poll") + 1])
+        santa_lsp.protocol.server.PARENT_POLL = poll
+    if "--workers" in arguments:
+        server._max_workers = int(arguments[arguments.index("--workers") + 1])
     if "--tcp" in arguments:
         server.start_tcp("127.0.0.1", int(arguments[arguments.index("--tcp") + 1]))
-    if "--ws" in arguments:
-        server.start_ws("127.0.0.1", int(arguments[arguments.index("--ws") + 1]))
     server.start_io()
 
 

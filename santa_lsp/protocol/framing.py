@@ -16,6 +16,8 @@ MAX_HEADER = 8192
 #: Bytes of a body. A larger Content-Length is taken for a wrong one.
 MAX_BODY = 1 << 30
 
+_INCOMPLETE = object()
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -63,7 +65,7 @@ class Framing:
             if not self._in_body:
                 return
             message = self._read_body()
-            if message is None:
+            if message is _INCOMPLETE:
                 return
             yield message
 
@@ -92,8 +94,8 @@ class Framing:
             self._skip(surplus)
             del self._buffer[:surplus]
 
-    def _read_body(self) -> object | None:
-        """The message whose body is complete, or None while it is not."""
+    def _read_body(self) -> object:
+        """The message whose body is complete, or `_INCOMPLETE` (None is a JSON value)."""
         assert self._length is not None
         while (end := self._buffer.find(b"\n", self._scanned, self._length)) >= 0:
             line_start = max(self._scanned, end - MAX_HEADER)
@@ -105,7 +107,7 @@ class Framing:
                 self._in_body, self._length = False, None
                 return Malformed("Content-Length is too large")
         if len(self._buffer) < self._length:
-            return None
+            return _INCOMPLETE
         body = bytes(self._buffer[: self._length])
         message = decode(body)
         self._in_body, self._length = False, None

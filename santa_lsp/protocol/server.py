@@ -143,10 +143,6 @@ class HardenedServer(LanguageServer):
             lambda: read_messages(lambda: connection.recv(1 << 20)), connection.sendall
         )
 
-    def start_ws(self, host: str, port: int) -> NoReturn:
-        """Not offered."""
-        raise NotImplementedError("WebSocket is not supported; use --tcp or --stdio")
-
     def _serve_and_leave(
         self, messages: Callable[[], Iterator[object]], write: Callable[[bytes], object]
     ) -> NoReturn:
