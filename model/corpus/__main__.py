@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
 from tqdm import tqdm
 
 from . import __doc__ as description
-from .build import build
+from .build import build, check_replaceable
 from .decontaminate import EvaluationIndex, read_evaluation_texts, words
 from .documents import TABLE_FILE, CorpusError, read_shards
 from .fetch import bring, fetch_all, sha256_of
@@ -21,7 +22,7 @@ from .report import format_table
 from .sources import Source, own_source, standard_library
 
 EVAL_DIR_VARIABLE = "SANTA_EVAL_DIR"
-DEFAULT_DOWNLOADS = Path.home() / ".cache" / "santa-corpus"
+DEFAULT_DOWNLOADS = platformdirs.user_cache_path("santa-lsp") / "corpus"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_build(options: argparse.Namespace) -> None:
     """Fetch, filter and write a corpus, then print its table."""
+    check_replaceable(options.out)
+    count_tokens = _token_counter(options.tokenizer)
     index = _evaluation_index(options.eval_dir)
     if index is None:
         print(
@@ -56,9 +59,7 @@ def run_build(options: argparse.Namespace) -> None:
         projects = manifest.select(options.only) if options.only else manifest.projects
         sources += _fetch_sources(projects, options)
     with tqdm(total=len(sources), desc="filter", unit="project") as bar:
-        table = build(
-            options.out, sources, index, options.jobs, _token_counter(options.tokenizer), bar.update
-        )
+        table = build(options.out, sources, index, options.jobs, count_tokens, bar.update)
     print(format_table(table))
 
 
@@ -121,9 +122,12 @@ def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
 def _token_counter(tokenizer: Path | None) -> Callable[[str], int] | None:
     if tokenizer is None:
         return None
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # only here: most builds count no tokens
 
-    loaded = Tokenizer.from_file(str(tokenizer))
+    try:
+        loaded = Tokenizer.from_file(str(tokenizer))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise CorpusError(f"cannot read the tokenizer {tokenizer}: {error}") from error
     return lambda text: len(loaded.encode(text, add_special_tokens=False))
 
 

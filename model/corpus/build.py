@@ -107,6 +107,16 @@ def sift_all(
         yield from pool.map(_sift_in_worker, sources)
 
 
+def check_replaceable(out: Path) -> None:
+    """Raise CorpusError unless ``out`` is a corpus, an empty folder or nothing yet."""
+    if out.exists() and not (out / TABLE_FILE).is_file() and not _is_empty_folder(out):
+        raise CorpusError(f"{out} holds something other than a corpus: give another folder")
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
 def build(
     out: Path,
     sources: list[Source],
@@ -121,8 +131,7 @@ def build(
     whole. ``out`` is replaced only once the new corpus is complete. Raises CorpusError if ``out``
     holds something else, or if nothing passes the filters.
     """
-    if out.exists() and any(out.iterdir()) and not (out / TABLE_FILE).exists():
-        raise CorpusError(f"{out} holds something other than a corpus: give another folder")
+    check_replaceable(out)
     compressor, decompressor = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
     seen = {language: Seen() for language in LANGUAGES}
     # Texts wait in memory, compressed, until all hashes are known and they can be put in order.

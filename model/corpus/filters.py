@@ -101,7 +101,7 @@ def is_too_short(path: str, text: str) -> bool:
 
 def has_long_lines(path: str, text: str) -> bool:
     """Data or minified code rather than lines that somebody typed."""
-    lengths = [len(line) for line in text.splitlines()]
+    lengths = [len(line) for line in text.splitlines()] or [0]
     return max(lengths) > MAX_LINE or sum(lengths) / len(lengths) > MAX_MEAN_LINE
 
 

@@ -31,8 +31,8 @@ PERMISSIVE = frozenset(
 HEADER_CHARACTERS = 4000  # a header is at the top, and none seen is longer
 # One of these is in every text that `_NOT_PERMISSIVE` matches; to look for them first is faster.
 _HINTS = (
-    "gpl", "gnu", "mozilla", "mpl-", "mpl ", "mpl/", "eclipse", "epl-", "epl ", "common development",
-    "cddl", "server side", "business source", "commons clause", "elastic", "commercial",
+    "gpl", "gnu", "mozilla", "mpl-", "mpl ", "mpl/", "eclipse", "epl-", "epl ", "cddl", "elastic",
+    "common development", "server side", "business source", "commons clause", "commercial",
     "sharealike", "cc-by", "cc by", "proprietary",
 )  # fmt: skip
 _SPDX_LINE = re.compile(r"SPDX-License-Identifier:\s*([A-Za-z0-9.+\-() ]+)")

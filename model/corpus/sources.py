@@ -113,7 +113,7 @@ def _walk(folder: Path) -> Iterator[str]:
             name
             for name in folders
             if not name.startswith(".")
-            and name != "site-packages"
+            and name not in ("site-packages", "dist-packages")
             and not is_ignored(parent / name, "/")
         ]
         for name in files:
