@@ -1,7 +1,8 @@
 """The smallest server on santa_lsp.protocol, for test_protocol.py: `python protocol_server.py`.
 
-`--tcp PORT` serves a socket instead of stdio, `--debug` logs everything it can, `--grace SECONDS`
-shortens the wait for a stuck event loop, `--poll SECONDS` looks at the parent more often, `--workers N` limits pygls's thread pool.
+`--tcp PORT` and `--ws PORT` serve a socket instead of stdio, `--debug` logs everything it can,
+`--grace SECONDS` shortens the wait for a stuck event loop, `--poll SECONDS` looks at the parent
+more often, `--workers N` limits pygls's thread pool.
 """
 
 from __future__ import annotations
@@ -168,6 +169,8 @@ def main(arguments: list[str]) -> None:
         server._max_workers = int(arguments[arguments.index("--workers") + 1])
     if "--tcp" in arguments:
         server.start_tcp("127.0.0.1", int(arguments[arguments.index("--tcp") + 1]))
+    if "--ws" in arguments:
+        server.start_ws("127.0.0.1", int(arguments[arguments.index("--ws") + 1]))
     server.start_io()
 
 

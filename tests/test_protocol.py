@@ -27,7 +27,7 @@ from santa_lsp.protocol.framing import MAX_BODY, Framing, Malformed
 from tests.lsp_client import LspClient, LspError, frame
 
 SERVER = [sys.executable, str(Path(__file__).with_name("protocol_server.py"))]
-ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
 URI = "file:///work/a.py"
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
@@ -671,7 +671,7 @@ def test_a_parent_of_another_container_is_not_watched() -> None:
         assert client.request("workspace/executeCommand", echo("here")) == "here"
 
 
-# --- TCP
+# --- Sockets
 
 
 def test_tcp_is_the_same_wire() -> None:
@@ -697,10 +697,30 @@ def test_a_closed_tcp_connection_ends_the_process() -> None:
         assert process.wait() == 1
 
 
+def test_websocket_is_the_same_wire_without_headers() -> None:
+    websockets = pytest.importorskip("websockets.sync.client")
+    with start("--ws", "0") as process:
+        port = listening_port(process)
+        with websockets.connect(f"ws://127.0.0.1:{port}") as connection:
+
+            def reply_to(message: str) -> Any:
+                connection.send(message)
+                return json.loads(connection.recv(timeout=60))
+
+            params = {"processId": None, "rootUri": None, "capabilities": {}}
+            assert "result" in reply_to(json.dumps(request("initialize", params)))
+            assert reply_to("{bad}")["error"]["code"] == PARSE_ERROR
+            assert reply_to(BODY.decode())["result"] == "good"
+            assert reply_to(json.dumps(request("shutdown")))["result"] is None
+        assert process.wait() == 0
+
+
 def listening_port(process: LspClient) -> int:
     """The port a server says it listens on."""
     deadline = time.monotonic() + 60
     while not (found := re.search(r"listening on 127\.0\.0\.1:(\d+)", process.stderr)):
+        assert process.process is not None
+        assert process.process.poll() is None, process.stderr
         assert time.monotonic() < deadline, process.stderr
         time.sleep(0.02)
     return int(found[1])

@@ -26,10 +26,10 @@ class Malformed:
     reason: str
 
 
-def decode(body: bytes) -> object:
-    """The JSON value of a UTF-8 body, or `Malformed`."""
+def decode(body: bytes | str) -> object:
+    """The JSON value of a body (bytes are UTF-8), or `Malformed`."""
     try:
-        return json.loads(body.decode("utf-8"))
+        return json.loads(body.decode("utf-8") if isinstance(body, bytes) else body)
     except RecursionError:
         return Malformed("JSON nested too deeply")
     except ValueError as error:  # of JSON and of UTF-8; their texts give a position, no content

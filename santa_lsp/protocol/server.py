@@ -19,7 +19,7 @@ from pygls.lsp.server import LanguageServer
 
 from santa_lsp.document import Document, Encoding
 from santa_lsp.protocol.documents import OpenDocument
-from santa_lsp.protocol.framing import read_messages
+from santa_lsp.protocol.framing import MAX_BODY, decode, read_messages
 from santa_lsp.protocol.messages import Protocol, describe_error
 
 log = logging.getLogger(__name__)
@@ -143,12 +143,45 @@ class HardenedServer(LanguageServer):
             lambda: read_messages(lambda: connection.recv(1 << 20)), connection.sendall
         )
 
+    def start_ws(self, host: str, port: int) -> NoReturn:
+        """Serve the first WebSocket connection to HOST:PORT, one message a text frame.
+
+        Otherwise as `start_tcp`. ImportError without the `websockets` package.
+        """
+        # An optional package; mypy is run with and without it.
+        from websockets import exceptions  # type: ignore[import-not-found,unused-ignore]
+        from websockets.sync import server  # type: ignore[import-not-found,unused-ignore]
+
+        taken = threading.Lock()
+
+        def session(connection: server.ServerConnection) -> None:
+            if not taken.acquire(blocking=False):
+                return  # there is one set of documents: a second client is turned away
+
+            def write(data: bytes) -> None:
+                try:
+                    connection.send(data.decode("ascii"))
+                except exceptions.ConnectionClosed as error:
+                    raise ConnectionError from error
+
+            self._serve_and_leave(lambda: map(decode, connection), write, headers=False)
+
+        with server.serve(session, host, port, max_size=MAX_BODY) as listener:
+            address = listener.socket.getsockname()
+            print(f"listening on {address[0]}:{address[1]}", file=sys.stderr, flush=True)
+            listener.serve_forever()
+        _leave(1)
+
     def _serve_and_leave(
-        self, messages: Callable[[], Iterator[object]], write: Callable[[bytes], object]
+        self,
+        messages: Callable[[], Iterator[object]],
+        write: Callable[[bytes], object],
+        *,
+        headers: bool = True,
     ) -> NoReturn:
         async def session() -> None:
             # Left from inside: asyncio.run would first wait for handlers and worker threads.
-            _leave(await self._serve(messages, write))
+            _leave(await self._serve(messages, write, headers))
 
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         try:
@@ -157,7 +190,10 @@ class HardenedServer(LanguageServer):
             _leave(1)
 
     async def _serve(
-        self, messages: Callable[[], Iterator[object]], write: Callable[[bytes], object]
+        self,
+        messages: Callable[[], Iterator[object]],
+        write: Callable[[bytes], object],
+        headers: bool,
     ) -> int:
         """Handle messages until `exit` or the end of the stream; returns the exit status."""
         loop = asyncio.get_running_loop()
@@ -181,7 +217,7 @@ class HardenedServer(LanguageServer):
             finally:
                 end()
 
-        self.protocol.set_writer(Output(write, on_lost=end))
+        self.protocol.set_writer(Output(write, on_lost=end), include_headers=headers)
         threading.Thread(target=read, name="reader", daemon=True).start()
         while (message := await queue.get()) is not _END:
             if isinstance(message, dict) and message.get("method") == types.EXIT:
