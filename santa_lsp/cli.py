@@ -29,13 +29,20 @@ EXAMPLES = """examples:
 LINES_AROUND = 8
 
 
+#: What `-` means as a FILE.
+STDIN = "<stdin>"
+
+
 class UsageError(Exception):
     """Something on the command line is wrong; exit status 2."""
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Exit status 0, 1 for a failure explained in one line, 2 for usage."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # argparse takes -:LINE:COLUMN for an option.
+    given = [STDIN + each[1:] if each.startswith("-:") else each for each in given]
+    arguments = _parser().parse_args(given)
     try:
         arguments.run(arguments)
     except (ModelError, EngineError, SettingsError) as error:
@@ -164,7 +171,7 @@ def read_place(place: str, language: str | None) -> CompletionContext:
         raise UsageError(f"expected FILE:LINE:COLUMN (both from 1), not {place!r}")
     line, column = int(line_text), int(column_text)
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     if b"\0" in data[:8192]:
@@ -183,7 +190,7 @@ def read_place(place: str, language: str | None) -> CompletionContext:
     offset = sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
     return CompletionContext(
         language=language or language_of(file),
-        path="" if file == "-" else file,
+        path="" if file == STDIN else file,
         prefix=text[:offset],
         suffix=text[offset:],
         trigger="invoked",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 Trigger = Literal["automatic", "invoked"]
@@ -24,7 +23,8 @@ LANGUAGES = {
 
 def language_of(path: str) -> str:
     """LSP language identifier guessed from a file name; `"plaintext"` when unknown."""
-    return LANGUAGES.get(PurePosixPath(path).suffix.lower(), "plaintext")
+    _, dot, ending = path.rpartition(".")
+    return LANGUAGES.get(dot + ending.lower(), "plaintext")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class ModelThread:
         self._engine: Engine | None = None
         self._completer: Completer | None = None
         self._cache = CompletionCache()
+        self._loaded = asyncio.Event()  # a first load has ended, well or badly
         self.state: State = "loading"
         self.failure = ""
 
@@ -51,6 +52,8 @@ class ModelThread:
         except (ModelError, EngineError) as error:
             self.failure = str(error)
             self.state = "ready" if self._engine else "failed"
+        finally:
+            self._loaded.set()
 
     def configure(self, settings: Settings) -> None:
         """Use settings that need no other model from the next request on."""
@@ -81,6 +84,7 @@ class ModelThread:
             loop.call_soon_threadsafe(on_text, text)
 
         try:
+            await self._loaded.wait()
             return await self._run(self._complete, context, stop, on_model_thread)
         except asyncio.CancelledError:
             stop.set()

@@ -133,6 +133,8 @@ class SantaServer(HardenedServer):
         logging.getLogger("santa_lsp").setLevel(LOG_LEVELS[found.log_level])
         if before.needs_reload(found):
             await self.load_model()
+            if self.model.failure and self.model.state == "ready":
+                self.settings = before  # what was served before is served on
         else:
             self.model.configure(found)
 

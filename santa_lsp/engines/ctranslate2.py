@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 
 import ctranslate2
@@ -33,22 +34,28 @@ class CTranslate2Engine:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
         self.end_of_text: int = end_of_text
         try:
-            self._generator = ctranslate2.Generator(
+            generator = ctranslate2.Generator(
                 str(model.directory),
                 device=device,
                 compute_type=compute_type,
                 intra_threads=threads,
             )
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"{model.directory} cannot be loaded: {error}") from error
+            raise EngineError(
+                f"{model.directory} cannot be loaded ({error}); install the model again"
+            ) from error
+        # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
+        # the only reference in time.
+        self._generators = [generator]
+        weakref.finalize(self, self._generators.clear)
 
     @property
     def device(self) -> str:
-        return str(self._generator.device)
+        return str(self._generators[0].device)
 
     @property
     def compute_type(self) -> str:
-        return str(self._generator.compute_type)
+        return str(self._generators[0].compute_type)
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -69,7 +76,7 @@ class CTranslate2Engine:
 
         step = _Step(on_token, self.end_of_text)
         try:
-            self._generator.generate_batch(
+            self._generators[0].generate_batch(
                 [[self._tokenizer.id_to_token(i) for i in prompt_ids]],
                 max_length=parameters.max_new_tokens,
                 include_prompt_in_result=False,

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from santa_lsp.cache import CompletionCache
+from santa_lsp.completer import Completer, CompleterConfig, Completion, Superseded
+from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.postprocess import Drop
+from santa_lsp.prompt import FimIds
+from tests.conftest import at_cursor
+
+
+class Script:
+    """An engine that says one text, a character a token: what the model says is given, not tested."""
+
+    n_positions = 4096
+    fim = FimIds(2000, 2001, 2002, 2003)
+    order = "spm"
+    end_of_text = 2004
+
+    def __init__(self, text: str, log_prob: float = -0.1) -> None:
+        self.text, self.log_prob = text, log_prob
+        self.calls = 0
+        self.said = ""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    def text_stream(self) -> Script:
+        return self
+
+    def step(self, token_id: int) -> str:
+        return chr(token_id)
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        parameters: GenerationParameters,
+        on_token: Callable[[Token], bool],
+    ) -> None:
+        self.calls += 1
+        for character in self.text[: parameters.max_new_tokens]:
+            self.said += character
+            if on_token(Token(ord(character), self.log_prob)):
+                return
+
+
+def completer(engine: object, **config: object) -> Completer:
+    return Completer(engine, CompleterConfig(**config), CompletionCache())  # type: ignore[arg-type]
+
+
+def test_a_line_ends_where_its_line_ends() -> None:
+    engine = Script("a + b\nprint(1)")
+    result = completer(engine).complete(at_cursor("total = ║"))
+    assert isinstance(result, Completion)
+    assert result.text == "a + b"
+    assert engine.said == "a + b\n"  # nothing is computed that would be cut away
+
+
+def test_a_block_ends_where_its_block_ends() -> None:
+    engine = Script("\n    c = a\n    return c\n\n\ndef other():\n    pass\n")
+    result = completer(engine).complete(at_cursor("def f(a):║"))
+    assert isinstance(result, Completion)
+    assert result.text == "\n    c = a\n    return c"
+    assert not engine.said.endswith("pass\n")
+
+
+@pytest.mark.parametrize(("multiline", "text"), [("never", ""), ("always", "a\nb"), ("auto", "a")])
+def test_the_multiline_setting(multiline: str, text: str) -> None:
+    result = completer(Script("a\nb\n"), multiline=multiline).complete(at_cursor("x = ║"))
+    assert (result.text if isinstance(result, Completion) else "") == (text or "a")
+
+
+def test_auto_takes_lines_only_where_a_block_begins() -> None:
+    asked = completer(Script(""))
+    assert asked.wants_lines(at_cursor("def f():║"))
+    assert asked.wants_lines(at_cursor("if (a) {  ║"))
+    assert asked.wants_lines(at_cursor("    ║\n"))
+    assert not asked.wants_lines(at_cursor("x = ║"))
+    assert not asked.wants_lines(at_cursor("f(║)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("retu║rn x", "inside a word"),
+        ("f(║) + something_long(1)", "too much text follows"),
+        ("║", "file is empty"),
+    ],
+)
+def test_gates_of_automatic_requests(text: str, reason: str) -> None:
+    engine = Script("anything")
+    dropped = completer(engine).complete(at_cursor(text))
+    assert isinstance(dropped, Drop)
+    assert reason in dropped.reason
+    assert engine.calls == 0
+    assert isinstance(completer(engine).complete(at_cursor(text, trigger="invoked")), Completion)
+
+
+@pytest.mark.parametrize("text", ["f(║)", "f('║');", "x║ )", "a = ║  # b"])
+def test_closing_punctuation_and_little_text_do_not_close_the_gate(text: str) -> None:
+    assert completer(Script("anything")).gate(at_cursor(text)) is None
+
+
+def test_excluded_files_stay_silent_even_when_asked() -> None:
+    asked = completer(Script("x"), exclude=(".env", "secrets/*"))
+    for path in ("/home/a/.env", "secrets/key.py", ".env"):
+        dropped = asked.gate(at_cursor("a║", path=path, trigger="invoked"))
+        assert isinstance(dropped, Drop)
+        assert "exclude" in dropped.reason
+    assert asked.gate(at_cursor("a║", path="/home/a/b.env.py")) is None
+
+
+def test_an_unsure_model_is_quiet() -> None:
+    unsure = Script("value", log_prob=math.log(0.1))
+    dropped = completer(unsure, min_confidence=0.2).complete(at_cursor("x = ║"))
+    assert isinstance(dropped, Drop)
+    assert "minConfidence" in dropped.reason
+    assert isinstance(completer(unsure, min_confidence=0.05).complete(at_cursor("x = ║")), Completion)
+
+
+def test_an_unsure_model_streams_nothing() -> None:
+    shown: list[str] = []
+    unsure = completer(Script("value", log_prob=math.log(0.1)), min_confidence=0.2)
+    unsure.complete(at_cursor("x = ║"), on_text=shown.append)
+    assert shown == []
+
+
+def test_streamed_text_grows_to_the_result() -> None:
+    shown: list[str] = []
+    result = completer(Script("sum(values)\n")).complete(at_cursor("x = ║"), on_text=shown.append)
+    assert isinstance(result, Completion)
+    assert shown == ["sum(values)"[:length] for length in range(1, 12)]
+    assert result.text == shown[-1]
+
+
+def test_text_that_stands_after_the_cursor_is_never_streamed() -> None:
+    shown: list[str] = []
+    result = completer(Script("x, y)")).complete(at_cursor("f(║)"), on_text=shown.append)
+    assert isinstance(result, Completion)
+    assert result.text == "x, y"
+    assert all(not text.endswith(")") for text in shown)
+
+
+def test_the_stop_signal_ends_generation_at_the_next_token() -> None:
+    engine = Script("abcdefgh")
+    with pytest.raises(Superseded):
+        completer(engine).complete(at_cursor("x = ║"), stopped=lambda: len(engine.said) >= 3)
+    assert engine.said == "abc"
+
+
+def test_a_stopped_request_computes_nothing() -> None:
+    engine = Script("abc")
+    with pytest.raises(Superseded):
+        completer(engine).complete(at_cursor("x = ║"), stopped=lambda: True)
+    assert engine.calls == 0
+
+
+def test_an_answer_is_remembered() -> None:
+    engine = Script("sum(values)")
+    asked = completer(engine)
+    asked.complete(at_cursor("x = ║"))
+    again = asked.complete(at_cursor("x = sum(║"))
+    assert again == Completion("values)", "cache")
+    assert engine.calls == 1
+
+
+def test_the_time_limit_ends_a_slow_generation() -> None:
+    engine = Script("x" * 50 + "y" * 50)
+    result = completer(engine, time_limit_ms=0).complete(at_cursor("a = ║"))
+    assert len(engine.said) == 1
+    assert isinstance(result, Completion)
+
+
+def test_prompt_and_completion_fit_the_model(engine: CTranslate2Engine) -> None:
+    """The engine raises when they do not."""
+    text = "value = other(1)\n" * 3000
+    asked = completer(engine, max_new_tokens=1024, multiline="always")
+    asked.complete(at_cursor(text + "║\n" + text))
+
+
+def test_the_real_model_completes_something(engine: CTranslate2Engine) -> None:
+    asked = completer(engine)
+    results = [
+        asked.complete(at_cursor(f"class A:\n    def __init__(self, {name}):\n        self.{name} = ║\n"))
+        for name in ("width", "name", "value", "path", "index")
+    ]
+    assert any(isinstance(result, Completion) for result in results)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+
+ROOT = Path(__file__).parents[1]
+
+
+def generated(engine: CTranslate2Engine, text: str, most: int, stop_at: int = 1000) -> list[Token]:
+    tokens: list[Token] = []
+
+    def on_token(token: Token) -> bool:
+        tokens.append(token)
+        return len(tokens) >= stop_at
+
+    engine.generate(engine.encode(text), GenerationParameters(most), on_token)
+    return tokens
+
+
+def test_greedy_generation_is_the_same_each_time(engine: CTranslate2Engine) -> None:
+    first = generated(engine, "import os\nimport ", 8)
+    assert first == generated(engine, "import os\nimport ", 8)
+    assert 0 < len(first) <= 8
+    assert all(token.log_prob < 0 for token in first)
+
+
+def test_generation_stops_at_once_when_told(engine: CTranslate2Engine) -> None:
+    whole = generated(engine, "import os\nimport ", 8)
+    assert generated(engine, "import os\nimport ", 8, stop_at=2) == whole[:2]
+
+
+def test_sampling_differs_and_greedy_does_not(engine: CTranslate2Engine) -> None:
+    seen = set()
+    for _ in range(8):
+        tokens: list[int] = []
+        engine.generate(
+            engine.encode("x = "),
+            GenerationParameters(6, temperature=1.5),
+            lambda token, tokens=tokens: bool(tokens.append(token.id)),  # type: ignore[misc]
+        )
+        seen.add(tuple(tokens))
+    assert len(seen) > 1
+
+
+def test_more_than_n_positions_is_refused(engine: CTranslate2Engine) -> None:
+    with pytest.raises(ValueError, match="n_positions"):
+        engine.generate([5] * engine.n_positions, GenerationParameters(1), lambda token: True)
+
+
+def test_an_error_of_the_caller_comes_back_to_the_caller(engine: CTranslate2Engine) -> None:
+    def fail(token: Token) -> bool:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        engine.generate(engine.encode("x"), GenerationParameters(4), fail)
+    assert generated(engine, "x = ", 2)  # and the engine still works
+
+
+def test_text_comes_out_in_whole_characters(engine: CTranslate2Engine) -> None:
+    text = 'print("é😀漢字", 123)\n\tx'
+    stream = engine.text_stream()
+    parts = [stream.step(token) for token in engine.encode(text)]
+    assert "".join(parts) == text
+    assert all("\ufffd" not in part for part in parts)
+
+
+@pytest.mark.parametrize("kept", ["local", "global"])
+def test_a_process_that_used_the_model_ends_well(kept: str) -> None:
+    """CTranslate2 aborts the process when its threads outlive the interpreter."""
+    script = f"""
+from santa_lsp.engines import load_engine
+from santa_lsp.engine import GenerationParameters
+from santa_lsp.settings import Settings
+def use():
+    engine = load_engine(Settings(threads=1))
+    engine.generate([7, 8, 9], GenerationParameters(4), lambda token: False)
+    return engine
+{'engine = use()' if kept == 'global' else 'use()'}
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, done.stderr
