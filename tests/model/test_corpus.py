@@ -548,10 +548,12 @@ def test_iter_documents_says_what_is_missing(tmp_path: Path) -> None:
         list(iter_documents(tmp_path))
 
 
-def test_a_damaged_shard_is_an_error(full: Registry) -> None:
+@pytest.mark.parametrize("damage", [lambda data: b"damaged" + data, lambda data: data[:-50]])
+def test_a_damaged_shard_is_an_error(full: Registry, damage: Callable[[bytes], bytes]) -> None:
     assert full.build() == 0
     shard = full.out / "python-00000.jsonl.zst"
-    shard.write_bytes(b"damaged" + shard.read_bytes())
+    content = shard.read_bytes()
+    shard.write_bytes(damage(content))
     with pytest.raises(CorpusError, match=r"python-00000\.jsonl\.zst is damaged"):
         list(iter_documents(full.out))
 
