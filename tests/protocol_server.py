@@ -153,6 +153,13 @@ async def command(text: str) -> str:
     return text
 
 
+@server.command("test.wait")
+async def wait() -> None:
+    """Never reply."""
+    server.protocol.notify("test/started")
+    await asyncio.Event().wait()
+
+
 def main(arguments: list[str]) -> None:
     """Serve as the command line says."""
     if "--debug" in arguments:

@@ -16,6 +16,9 @@ MAX_HEADER = 8192
 #: Bytes of a body. A larger Content-Length is taken for a wrong one.
 MAX_BODY = 1 << 30
 
+#: Bytes that a `Content-Length` line fits in.
+LENGTH_LINE = 80
+
 _INCOMPLETE = object()
 
 
@@ -53,7 +56,7 @@ class Framing:
         self._length: int | None = None
         self._in_body = False
         self._header_seen = False
-        self._scanned = 0  # bytes of the body already searched for a header
+        self._scanned = 0  # bytes of the body searched for a header: each is looked at once
         self._skipped = 0
 
     def feed(self, data: bytes) -> Iterator[object]:
@@ -75,12 +78,12 @@ class Framing:
             line = bytes(self._buffer[:end]).strip()
             del self._buffer[: end + 1]
             if found := self._LENGTH.search(line):
-                self._skip(found.start())
+                self._skipped += found.start()
                 self._length = int(found[1])
             elif self._HEADER.match(line):
                 self._header_seen = True
             elif line:
-                self._skip(len(line))
+                self._skipped += len(line)
             elif self._length is not None and self._length <= MAX_BODY:
                 self._in_body, self._scanned, self._header_seen = True, 0, False
                 if self._skipped:
@@ -91,22 +94,22 @@ class Framing:
                 self._length, self._header_seen = None, False
                 yield Malformed("headers without a usable Content-Length")
         if (surplus := len(self._buffer) - MAX_HEADER) > 0:
-            self._skip(surplus)
+            self._skipped += surplus
             del self._buffer[:surplus]
 
     def _read_body(self) -> object:
         """The message whose body is complete, or `_INCOMPLETE` (None is a JSON value)."""
         assert self._length is not None
         while (end := self._buffer.find(b"\n", self._scanned, self._length)) >= 0:
-            line_start = max(self._scanned, end - MAX_HEADER)
-            found = self._LENGTH.search(self._buffer, line_start, end)
+            found = self._LENGTH.search(self._buffer, max(0, end - LENGTH_LINE), end)
             self._scanned = end + 1
             if found:
-                self._skip(found.start())
+                self._skipped += found.start()
                 del self._buffer[: found.start()]
                 self._in_body, self._length = False, None
                 return Malformed("Content-Length is too large")
         if len(self._buffer) < self._length:
+            self._scanned = len(self._buffer)
             return _INCOMPLETE
         body = bytes(self._buffer[: self._length])
         message = decode(body)
@@ -116,9 +119,6 @@ class Framing:
         # A body that is no JSON stays in the buffer: its length may be wrong, and the next header
         # begin inside it. As header lines go it is noise, so nothing of it is understood twice.
         return message
-
-    def _skip(self, count: int) -> None:
-        self._skipped += count
 
 
 def read_messages(read: Callable[[], bytes]) -> Iterator[object]:
