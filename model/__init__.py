@@ -1,1 +1,1 @@
-"""Training, fine-tuning, evaluating and exporting SantaCoder-family models (needs `santa-lsp[train]`)."""
+"""Train, evaluate and export SantaCoder-family models (needs `santa-lsp[train]`)."""

@@ -2,9 +2,10 @@
 
     python -m model.data CORPUS DATA --tokenizer tokenizer.json --n-positions 1024 --fim-rate 0.9
 
-DATA holds `train-NNNNN.npy` and `val-LANGUAGE.npy` (uint16 [rows, n_positions + 1]; a row is the input and,
-shifted by one, the target), `tokenizer.json`, and `data.json`, which says how they were made. Documents are cut at line
-ends into pieces that fit a row, so no example is torn apart; rows are filled up with `<fim-pad>`, which carries no loss.
+DATA holds `train-NNNNN.npy` and `val-LANGUAGE.npy` (uint16 [rows, n_positions + 1]; a row is the
+input and, shifted by one, the target), `tokenizer.json`, and `data.json`, which says how they
+were made. Documents are cut at line ends into pieces that fit a row, so no example is torn apart;
+rows are filled up with `<fim-pad>`, which carries no loss.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class PackConfig:
 
 
 class Packer:
-    """Fills rows of n_positions + 1 ids with whole examples, each put where it leaves least room."""
+    """Fills rows of n_positions + 1 ids with whole examples, each where it leaves least room."""
 
     def __init__(self, n_positions: int, pad: int) -> None:
         self.width, self.pad = n_positions + 1, pad
@@ -82,7 +83,7 @@ class Packer:
 
 
 def pieces(text: str, tokenizer: Tokenizer, room: int) -> Iterator[tuple[str, bool]]:
-    """`text` in pieces of at most about `room` tokens, cut at line ends, each with "is the last"."""
+    """`text` in pieces of about `room` tokens at most, cut at line ends; each with "is last"."""
     offsets = tokenizer.encode(text, add_special_tokens=False).offsets
     token, start = 0, 0
     while token + room < len(offsets):
@@ -101,7 +102,9 @@ def examples_of(document: Document, tokenizer: Tokenizer, config: PackConfig) ->
     found = find_dialect(tokenizer.token_to_id)
     end_of_text = tokenizer.token_to_id(END_OF_TEXT)
     if found is None or end_of_text is None:
-        raise DataError("the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer")
+        raise DataError(
+            "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
+        )
 
     def encode(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
@@ -125,7 +128,7 @@ def is_held_out(document: Document, stride: int) -> bool:
 
 
 def fraction(documents: Iterable[Document], share: float) -> Iterator[Document]:
-    """About `share` of the documents, the same ones in every call and a subset of any larger share."""
+    """About `share` of the documents: the same in every call, a subset of any larger share."""
     return (d for d in documents if (_name_hash(d) >> 8) % 10_000 < share * 10_000)
 
 
@@ -199,7 +202,9 @@ class TokenRows:
     def __init__(self, directory: Path, seed: int) -> None:
         """Raises DataError when the folder holds no packed data."""
         if not (directory / "data.json").is_file():
-            raise DataError(f"{directory} holds no packed data; make them with python -m model.data")
+            raise DataError(
+                f"{directory} holds no packed data; make them with python -m model.data"
+            )
         self.description = json.loads((directory / "data.json").read_text())
         self.directory, self.seed = directory, seed
         files = sorted(directory.glob("train-*.npy"))
@@ -235,7 +240,9 @@ class TokenRows:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("corpus", type=Path, help="a folder written by model.corpus")
     parser.add_argument("out", type=Path)
     parser.add_argument("--tokenizer", type=Path, required=True)

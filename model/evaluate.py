@@ -2,8 +2,9 @@
 
     python -m model.evaluate fim --data HumanEval-SingleLineInfilling.jsonl.gz --model santa-mini
 
-`fim` is single-line infilling exact match (Fried et al. 2022, arXiv:2204.05999; SantaCoder §5): the completion of each
-removed line, stripped, equals the line. Greedy. Tasks are JSON lines with `prompt`, `suffix` and `canonical_solution`.
+`fim` is single-line infilling exact match (Fried et al. 2022, arXiv:2204.05999; SantaCoder §5):
+the completion of each removed line, stripped, equals the line. Greedy. Tasks are JSON lines with
+`prompt`, `suffix` and `canonical_solution`.
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ def summarize(found: list[Answer]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("task", choices=("fim",))
     parser.add_argument("--data", type=Path, required=True, help="JSON lines, .gz or not")
     parser.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")

@@ -1,9 +1,9 @@
-"""Export a training checkpoint to a CTranslate2 model directory, and check that it computes the same.
+"""Export a checkpoint to a CTranslate2 model directory and check that it computes the same.
 
     python -m model.export runs/santa-mini OUTPUT --name my-model
 
-Prints the largest difference of float32 logits against torch (more than 1e-3 is an error) and how often the int8
-model's most probable token is torch's.
+Prints the largest difference of float32 logits against torch (more than 1e-3 is an error) and how
+often the int8 model's most probable token is torch's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def measure_parity(checkpoint: Path, rows: int = 8, length: int | None = None) -
     with tempfile.TemporaryDirectory() as folder:
         logits = {
             quantization: _logits(
-                convert(checkpoint, Path(folder) / quantization, name="parity", quantization=quantization),
+                convert(
+                    checkpoint,
+                    Path(folder) / quantization,
+                    name="parity",
+                    quantization=quantization,
+                ),
                 ids,
                 quantization,
             )
@@ -64,7 +69,9 @@ def _logits(model_dir: Path, ids: np.ndarray, compute_type: str) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("checkpoint", type=Path, help="a run's folder, or a checkpoint folder")
     parser.add_argument("output", type=Path)
     parser.add_argument("--name", help="default: the output folder's name")

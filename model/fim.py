@@ -1,8 +1,9 @@
 """Turning a text into a fill-in-the-middle training example, as SantaCoder was trained.
 
-With probability `fim_rate` a text is cut into prefix, middle and suffix, and with probability `spm_rate` the parts
-come in SPM order, else PSM; the parts are tokenized separately (arXiv:2301.03988 §4.2). The order of the parts is the
-serving path's own, `santa_lsp.prompt.assemble`.
+With probability `fim_rate` a text is cut into prefix, middle and suffix, and with probability
+`spm_rate` the parts come in SPM order, else PSM; the parts are tokenized separately
+(arXiv:2301.03988 §4.2). The order of the parts is the serving path's own,
+`santa_lsp.prompt.assemble`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Parts = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class FimConfig:
-    """Rates in 0..1. `line_rate` is the share of cuts that look like an editor's; SantaCoder's is 0."""
+    """Rates in 0..1. `line_rate` is the share of cuts like an editor's; SantaCoder's is 0."""
 
     fim_rate: float = 0.5
     spm_rate: float = 0.5

@@ -1,8 +1,9 @@
 """SantaCoder's architecture: GPT-2 with multi-query attention.
 
-Learned absolute positions, pre-norm LayerNorm, tanh-GELU, tied head, one key/value head (Shazeer 2019,
-arXiv:1911.02150; Allal et al. 2023, arXiv:2301.03988). Parameter names, row order and `config.json` are those
-of transformers' `gpt_bigcode`, so that every tool for that format reads our checkpoints.
+Learned absolute positions, pre-norm LayerNorm, tanh-GELU, tied head, one key/value head (Shazeer
+2019, arXiv:1911.02150; Allal et al. 2023, arXiv:2301.03988). Parameter names, row order and
+`config.json` are those of transformers' `gpt_bigcode`, so that every tool for that format reads
+our checkpoints.
 
 Shapes: B batch, T tokens, C n_embd, H n_head, D = C / H.
 """
@@ -71,7 +72,9 @@ class GPTConfig:
         expected = {"model_type": "gpt_bigcode", "multi_query": True}
         for key, value in expected.items():
             if config.get(key, value) != value:
-                raise ValueError(f"config.json has {key}={config[key]!r}; this model needs {value!r}")
+                raise ValueError(
+                    f"config.json has {key}={config[key]!r}; this model needs {value!r}"
+                )
         fields = cls.__dataclass_fields__
         return cls(**{key: config[key] for key in fields if key in config})  # type: ignore[arg-type]
 
@@ -173,7 +176,9 @@ class GPT(nn.Module):
         past = cache.length if cache is not None else 0
         T = ids.shape[1]
         if past + T > self.config.n_positions:
-            raise ValueError(f"{past + T} tokens are more than n_positions {self.config.n_positions}")
+            raise ValueError(
+                f"{past + T} tokens are more than n_positions {self.config.n_positions}"
+            )
         positions = torch.arange(past, past + T, device=ids.device)
         x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
         for block in self.transformer["h"]:
@@ -209,7 +214,7 @@ class GPT(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def save(self, directory: Path) -> None:
-        """Write `model.safetensors` and `config.json`; the tied head is left out, as in gpt_bigcode."""
+        """Write `model.safetensors` (without the tied head, as gpt_bigcode) and `config.json`."""
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
         save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})

@@ -1,6 +1,6 @@
-"""Train a byte-level BPE tokenizer as SantaCoder's: GPT-2's regex, digits one by one, hyphenated FIM tokens.
+"""Train a byte-level BPE tokenizer like SantaCoder's.
 
-    python -m model.tokenizer CORPUS tokenizer.json --vocab-size 8192
+python -m model.tokenizer CORPUS tokenizer.json --vocab-size 8192
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def _sample(corpus: Path, characters: int) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("corpus", type=Path, help="a folder written by model.corpus")
     parser.add_argument("output", type=Path, help="the tokenizer.json to write")
     parser.add_argument("--vocab-size", type=int, default=8192)

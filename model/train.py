@@ -3,9 +3,10 @@
     python -m model.train --config model/configs/santa-mini.toml --data DATA --out runs/santa-mini
     python -m model.train --data DATA --out runs/santa-mini --resume
 
-RUN holds `checkpoint/` (weights, config.json, tokenizer.json, training state), `log.jsonl`, `loss.svg`, and `samples.md`
-(completions of held-out text at each evaluation). A run stopped anywhere goes on with `--resume` from its last
-checkpoint to the same weights, bit by bit on one CPU: row order depends on seed and step alone.
+RUN holds `checkpoint/` (weights, config.json, tokenizer.json, training state), `log.jsonl`,
+`loss.svg`, and `samples.md` (completions of held-out text at each evaluation). A run stopped
+anywhere goes on with `--resume` from its last checkpoint to the same weights, bit by bit on one
+CPU: row order depends on seed and step alone.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware computes in it, else float32; float16 is never used (NaN losses)."""
+    """bfloat16 where the hardware computes in it, else float32; never float16 (NaN losses)."""
     if name == "auto":
         name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     if name not in ("float32", "bfloat16"):
@@ -154,7 +155,7 @@ class Trainer:
             return self.model(inputs, targets)
 
     def train_step(self) -> float:
-        """Returns the step's mean loss in nats per token. Raises TrainError when it is not finite."""
+        """The step's mean loss in nats per token. Raises TrainError when it is not finite."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
         total = 0.0
@@ -192,7 +193,7 @@ class Trainer:
         return losses
 
     def write_samples(self, losses: dict[str, float], most: int = 2) -> None:
-        """Append greedy completions of held-out text to samples.md, beside what was really there."""
+        """Append greedy completions of held-out text to samples.md, beside what was there."""
         lines = [f"\n## Step {self.step}, validation loss {json.dumps(losses)}\n"]
         for language, rows in self.rows.validation(self.config.validation_rows).items():
             shown = 0
@@ -200,7 +201,9 @@ class Trainer:
                 middle = row.index(self.fim.middle) if self.fim.middle in row else len(row)
                 if row[0] != self.fim.prefix or row[1] == self.fim.suffix or middle > len(row) - 8:
                     continue  # only PSM examples show where their middle starts
-                wanted = self.tokenizer.decode(_until(row[middle + 1 :], self.model.config.eos_token_id))
+                wanted = self.tokenizer.decode(
+                    _until(row[middle + 1 :], self.model.config.eos_token_id)
+                )
                 got = self.tokenizer.decode(self.model.generate(row[: middle + 1], 32))
                 before = self.tokenizer.decode(row[1 : row.index(self.fim.suffix)])[-200:]
                 lines.append(f"{language}, after:\n```\n{before}\n```\ncame\n```\n{got}\n```\n")
@@ -322,7 +325,7 @@ def _append(path: Path, line: dict[str, object]) -> None:
 
 
 def plot(out: Path) -> None:
-    """Draw `loss.svg` from `log.jsonl`: training loss smoothed over 50 steps, validation by language."""
+    """Draw `loss.svg` from `log.jsonl`: training loss over 50 steps, validation by language."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -349,7 +352,9 @@ def plot(out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="a folder written by model.data")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--config", type=Path, help="a TOML file of model/configs")
@@ -377,7 +382,9 @@ def start(arguments: argparse.Namespace) -> Trainer:
     overrides = {"max_steps": arguments.max_steps, "seed": arguments.seed}
     config = dataclasses.replace(config, **{k: v for k, v in overrides.items() if v is not None})
     if not arguments.resume and checkpoint.exists():
-        raise TrainError(f"{arguments.out} already holds a run; add --resume or choose another --out")
+        raise TrainError(
+            f"{arguments.out} already holds a run; add --resume or choose another --out"
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(arguments.data, arguments.out, config)
     if arguments.resume:

@@ -81,9 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="")
 
-    complete = commands.add_parser("complete", parents=[common], help="one completion in the terminal")
+    complete = commands.add_parser(
+        "complete", parents=[common], help="one completion in the terminal"
+    )
     complete.add_argument("place", metavar="FILE:LINE:COLUMN", help="both from 1; FILE - is stdin")
-    complete.add_argument("-n", dest="max_new_tokens", type=int, metavar="N", help="most new tokens")
+    complete.add_argument(
+        "-n", dest="max_new_tokens", type=int, metavar="N", help="most new tokens"
+    )
     complete.add_argument("--language", help="default: from the file's name")
     complete.add_argument("--json", action="store_true", help="print an object instead of the file")
     complete.set_defaults(run=_complete)
@@ -92,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     actions = models.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="name, size, licence")
     listing.set_defaults(run=_list_models)
-    info = actions.add_parser("info", help="what a model's santa.json says, and its checksums tested")
+    info = actions.add_parser(
+        "info", help="what a model's santa.json says, and its checksums tested"
+    )
     info.add_argument("name", metavar="NAME|DIR")
     info.set_defaults(run=_show_model)
 
@@ -166,7 +172,7 @@ def _complete(arguments: argparse.Namespace) -> None:
 
 def read_place(place: str, language: str | None) -> CompletionContext:
     """The context of FILE:LINE:COLUMN. Raises UsageError."""
-    file, line_text, column_text = (place.rsplit(":", 2) + ["", ""])[:3]
+    file, line_text, column_text = ([*place.rsplit(":", 2), "", ""])[:3]
     if not file or not line_text.isdigit() or not column_text.isdigit():
         raise UsageError(f"expected FILE:LINE:COLUMN (both from 1), not {place!r}")
     line, column = int(line_text), int(column_text)
@@ -225,7 +231,9 @@ def _list_models(arguments: argparse.Namespace) -> None:
     for model in installed():
         parameters = f"{model.card.get('parameters', 0) / 1e6:.1f}M"
         size = f"{model.size / 1e6:.1f} MB"
-        print(f"{model.name:<24}{parameters:>11}{size:>10}  {model.card.get('licence') or 'unknown'}")
+        print(
+            f"{model.name:<24}{parameters:>11}{size:>10}  {model.card.get('licence') or 'unknown'}"
+        )
 
 
 def _show_model(arguments: argparse.Namespace) -> None:
@@ -233,7 +241,9 @@ def _show_model(arguments: argparse.Namespace) -> None:
 
     model = find(arguments.name)
     verify(model)
-    print(json.dumps({"directory": str(model.directory), **model.card}, indent=2, ensure_ascii=False))
+    print(
+        json.dumps({"directory": str(model.directory), **model.card}, indent=2, ensure_ascii=False)
+    )
 
 
 def _export(arguments: argparse.Namespace) -> None:

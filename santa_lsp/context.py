@@ -32,7 +32,8 @@ class CompletionContext:
     """The text around a cursor, with `\\n` as its only line end.
 
     `prefix + suffix` is a window of the document that always reaches at least to both ends of the
-    cursor's line. `uri` and `version` name the document it was taken from; neither reaches the model.
+    cursor's line. `uri` and `version` name the document it was taken from; neither reaches the
+    model.
     """
 
     language: str

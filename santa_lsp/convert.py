@@ -1,6 +1,7 @@
 """Checkpoint arrays -> a CTranslate2 model directory. Needs neither torch nor transformers.
 
-The canonical names and layouts are those of transformers' gpt_bigcode (nn.Linear [out, in]; `c_attn` rows q | k | v).
+The canonical names and layouts are those of transformers' gpt_bigcode (nn.Linear [out, in];
+`c_attn` rows q | k | v).
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def convert(
     when it is complete. Raises ConvertError.
     """
     if quantization not in QUANTIZATIONS:
-        raise ConvertError(f"quantization {quantization!r} is not one of {', '.join(QUANTIZATIONS)}")
+        raise ConvertError(
+            f"quantization {quantization!r} is not one of {', '.join(QUANTIZATIONS)}"
+        )
     if output.exists():
         raise ConvertError(f"{output} exists already; remove it or choose another name")
     on_progress(f"reading {checkpoint}")
@@ -76,7 +79,7 @@ def convert(
 def build_spec(
     arrays: Mapping[str, Array], config: Mapping[str, Any], tokenizer: Tokenizer
 ) -> transformer_spec.TransformerDecoderModelSpec:
-    """The CTranslate2 model of canonical arrays. Raises ConvertError naming what is missing or odd."""
+    """The CTranslate2 model of canonical arrays. Raises ConvertError saying what is wrong."""
     if config.get("model_type") != "gpt_bigcode" or not config.get("multi_query", True):
         raise ConvertError("only gpt_bigcode checkpoints with multi-query attention are supported")
     activation = config.get("activation_function", "gelu_pytorch_tanh")
@@ -116,9 +119,7 @@ def build_spec(
         block = f"transformer.h.{index}"
         fill_norm(layer.self_attention.layer_norm, f"{block}.ln_1")
         fill_norm(layer.ffn.layer_norm, f"{block}.ln_2")
-        fill_linear(
-            layer.self_attention.linear[0], f"{block}.attn.c_attn", n_embd + 2 * head_dim
-        )
+        fill_linear(layer.self_attention.linear[0], f"{block}.attn.c_attn", n_embd + 2 * head_dim)
         fill_linear(layer.self_attention.linear[1], f"{block}.attn.c_proj", n_embd)
         fill_linear(layer.ffn.linear_0, f"{block}.mlp.c_fc")
         fill_linear(layer.ffn.linear_1, f"{block}.mlp.c_proj", n_embd)
@@ -178,9 +179,11 @@ def _parameter_count(config: Mapping[str, Any]) -> int:
 
 
 def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
-    """Tokens in id order; ids that the tokenizer lacks (padded embeddings) get names of their own."""
+    """Tokens in id order; ids the tokenizer lacks (padded embeddings) get names of their own."""
     if tokenizer.token_to_id(END_OF_TEXT) is None:
-        raise ConvertError(f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end")
+        raise ConvertError(
+            f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end"
+        )
     if tokenizer.get_vocab_size() > vocab_size:
         raise ConvertError(
             f"tokenizer.json has {tokenizer.get_vocab_size()} tokens, config.json {vocab_size}"

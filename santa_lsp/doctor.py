@@ -1,4 +1,4 @@
-"""`santa-lsp doctor`: what machine and model this is, how fast they are together, and what is wrong."""
+"""`santa-lsp doctor`: machine, model, how fast they are together, and what is wrong."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def examine(settings: Settings) -> dict[str, Any]:
     fastest = max(run["decode_tokens_per_second"] for run in findings["speed"])
     if fastest < SLOW_DECODE:
         problems.append(
-            f"{model.name} decodes {fastest:.0f} tokens/s here, which feels slow: use a smaller model, "
-            f"or set maxNewTokens to {max(8, int(fastest))}"
+            f"{model.name} decodes {fastest:.0f} tokens/s here, which feels slow: use a smaller "
+            f"model, or set maxNewTokens to {max(8, int(fastest))}"
         )
     if not findings["instruction_sets"]:
         problems.append("no vector instructions known to CTranslate2 were found; it will be slow")
@@ -121,14 +121,16 @@ def report(findings: dict[str, Any]) -> str:
     ]
     if model := findings.get("model"):
         lines.append(
-            f"model     {model['name']}: {model['bytes'] / 1e6:.1f} MB, {model['n_positions']} positions, "
-            f"licence {model['licence'] or 'unknown'}"
+            f"model     {model['name']}: {model['bytes'] / 1e6:.1f} MB, "
+            f"{model['n_positions']} positions, licence {model['licence'] or 'unknown'}"
         )
         lines.append(f"          {model['directory']}")
     for run in findings.get("speed", []):
         lines.append(
-            f"speed     {run['threads']} threads: prefill {run['prefill_tokens_per_second']:.0f} tokens/s "
-            f"({run['prompt_tokens']} tokens), decode {run['decode_tokens_per_second']:.0f} tokens/s, "
+            f"speed     {run['threads']} threads: "
+            f"prefill {run['prefill_tokens_per_second']:.0f} tokens/s "
+            f"({run['prompt_tokens']} tokens), "
+            f"decode {run['decode_tokens_per_second']:.0f} tokens/s, "
             f"loaded in {run['load_seconds']:.2f} s"
         )
     lines += [f"problem   {problem}" for problem in findings["problems"]]

@@ -76,7 +76,8 @@ class ModelThread:
     ) -> Completion | Drop:
         """See Completer.complete; `on_text` is called on the event loop, before this returns.
 
-        When the awaiting task is cancelled, `stop` is set and the computation ends at its next token.
+        When the awaiting task is cancelled, `stop` is set and the computation ends at its
+        next token.
         """
         loop = asyncio.get_running_loop()
 

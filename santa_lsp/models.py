@@ -90,7 +90,9 @@ def open_model(directory: Path) -> Model:
         order: Order = "psm" if card["order"] == "psm" else "spm"
         checksums = dict(card["sha256"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{directory}/santa.json is damaged ({error!r}); export the model again") from error
+        raise ModelError(
+            f"{directory}/santa.json is damaged ({error!r}); export the model again"
+        ) from error
     for file, expected in checksums.items():
         # model.bin is checked by `verify`: hashing gigabytes at every start would be felt.
         if file != "model.bin" and _sha256(directory / file) != expected:

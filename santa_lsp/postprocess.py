@@ -1,7 +1,7 @@
 """Filters between the model and the user: an ordered list of small pure functions.
 
-A filter takes the text generated so far and its context and returns the text to keep, or drops it with a reason that
-`santa.why` shows. The text kept is always a start of the text given.
+A filter takes the text generated so far and its context and returns the text to keep, or drops it
+with a reason that `santa.why` shows. The text kept is always a start of the text given.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ Filter = Callable[[str, CompletionContext], str | Drop]
 def cut_at_block_end(text: str, context: CompletionContext) -> str:
     """Stop where the block that holds the cursor ends.
 
-    That is before the first line indented less than the completion's first line; where that line (or
-    the cursor's) opens a block, before the next line at its own level, but after the line that
-    closes the block (`}`, `)`, `]`, `end`). A blank line ends it too, unless an opened block goes on.
+    That is before the first line indented less than the completion's first line; where that line
+    (or the cursor's) opens a block, before the next line at its own level, but after the line
+    that closes the block (`}`, `)`, `]`, `end`). A blank line ends it too, unless an opened block
+    goes on.
     """
     first, *rest = text.split("\n")
     start = context.line_prefix + first
@@ -133,7 +134,11 @@ def drop_blank(text: str, context: CompletionContext) -> str | Drop:
     """Nothing, or nothing but closing punctuation that an editor types by itself."""
     if not text.strip():
         return Drop("the model had nothing to add")
-    if not text.strip(CLOSING + " \n\t") and context.trigger == "automatic" and len(text.strip()) < 2:
+    if (
+        not text.strip(CLOSING + " \n\t")
+        and context.trigger == "automatic"
+        and len(text.strip()) < 2
+    ):
         return Drop("only closing punctuation")
     return text
 
@@ -161,8 +166,8 @@ def apply(text: str, context: CompletionContext) -> str | Drop:
 def settled(text: str, context: CompletionContext) -> str:
     """The start of an unfinished text that no filter will take back, however it goes on.
 
-    What may yet turn out to overlap the text after the cursor, to repeat what stands there, or to be
-    trailing white space is held back.
+    What may yet turn out to overlap the text after the cursor, to repeat what stands there, or to
+    be trailing white space is held back.
     """
     kept = apply(text, context)
     if isinstance(kept, Drop):

@@ -1,8 +1,8 @@
 """The fill-in-the-middle format: one definition for training, evaluation and serving.
 
-PSM `<fim-prefix> P <fim-suffix> S <fim-middle>` and SPM `<fim-prefix> <fim-suffix> S <fim-middle> P`
-(variant 2 of Bavarian et al. 2022, arXiv:2207.14255), as SantaCoder was trained (arXiv:2301.03988).
-The completion follows the prompt's last token in both orders.
+PSM `<fim-prefix> P <fim-suffix> S <fim-middle>` and SPM `<fim-prefix> <fim-suffix> S <fim-middle>
+P` (variant 2 of Bavarian et al. 2022, arXiv:2207.14255), as SantaCoder was trained
+(arXiv:2301.03988). The completion follows the prompt's last token in both orders.
 """
 
 from __future__ import annotations

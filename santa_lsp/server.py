@@ -1,4 +1,4 @@
-"""The LSP edge: protocol types become ours here, and answers go back. One handler for each method."""
+"""The LSP edge: protocol types become ours here. One handler for each method."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOG_LEVELS = {
 
 
 class SantaServer(HardenedServer):
-    """What is shared by the handlers: settings, the model thread, and each document's last request."""
+    """What the handlers share: settings, the model thread, each document's last request."""
 
     def __init__(self, base: Settings, problems: list[str]) -> None:
         super().__init__(
@@ -79,7 +79,9 @@ class SantaServer(HardenedServer):
 
     def say(self, kind: types.MessageType, message: str) -> None:
         """Tell the user, once, in the editor and in the log."""
-        log.log(logging.ERROR if kind == types.MessageType.Error else logging.WARNING, "%s", message)
+        log.log(
+            logging.ERROR if kind == types.MessageType.Error else logging.WARNING, "%s", message
+        )
         self.window_show_message(types.ShowMessageParams(kind, message))
 
     def send_status(self) -> None:
@@ -230,8 +232,10 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
         server.forget(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
-    async def inline_completion(params: InlineCompletionParams) -> types.InlineCompletionList | None:
-        """The completion at a position; null when there is nothing to show (`santa.why` says why)."""
+    async def inline_completion(
+        params: InlineCompletionParams,
+    ) -> types.InlineCompletionList | None:
+        """The completion at a position, or null; `santa.why` says why."""
         document = server.document(params.text_document.uri)
         if document is None:
             server.why = "the document is not open"
@@ -326,9 +330,7 @@ def _item(text: str, place: _Place, document: Document) -> types.InlineCompletio
 
 def serve(base: Settings, problems: list[str], address: tuple[str, int] | None) -> None:
     """Serve stdin/stdout, or one client of a TCP address, until the client leaves."""
-    logging.basicConfig(
-        stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("santa_lsp").setLevel(LOG_LEVELS[base.log_level])
     server = build_server(base, problems)
     if address is None:

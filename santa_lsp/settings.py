@@ -1,4 +1,4 @@
-"""The user's settings: frozen, fully defaulted, from editor options or a TOML file by the same camelCase names.
+"""The user's settings: fully defaulted, the same names in editor options and a TOML file.
 
 A bad value never stops the server: it is reported by name, and the default is used.
 """
@@ -17,7 +17,16 @@ from santa_lsp.completer import CompleterConfig
 from santa_lsp.models import EMBEDDED
 
 #: Files whose contents are secrets or that nobody wants completed.
-EXCLUDED = (".env", ".env.*", "*.pem", "*.key", "id_rsa*", "*.min.js", "*.lock", "package-lock.json")
+EXCLUDED = (
+    ".env",
+    ".env.*",
+    "*.pem",
+    "*.key",
+    "id_rsa*",
+    "*.min.js",
+    "*.lock",
+    "package-lock.json",
+)
 
 
 class SettingsError(Exception):
@@ -75,11 +84,15 @@ def _integer(least: int, most: int) -> _Check:
 
 _NUMBER_0_1 = _Check(
     "a number from 0 to 1",
-    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1,
+    lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    ),
 )
 _DEBOUNCE = _integer(0, 5000)
 _CHECKS: dict[str, _Check] = {
-    "model": _Check("a model's name or folder", lambda value: isinstance(value, str) and value != ""),
+    "model": _Check(
+        "a model's name or folder", lambda value: isinstance(value, str) and value != ""
+    ),
     "device": _one_of("auto", "cpu", "cuda"),
     "compute_type": _one_of(
         "default", "auto", "int8", "int8_float32", "int8_float16", "float16", "bfloat16", "float32"
@@ -114,7 +127,9 @@ def parse(options: object, base: Settings | None = None) -> tuple[Settings, list
     if options is None:
         return base, []
     if not isinstance(options, Mapping):
-        return base, [f"settings must be an object, not {type(options).__name__}; defaults are used"]
+        return base, [
+            f"settings must be an object, not {type(options).__name__}; defaults are used"
+        ]
     problems: list[str] = []
     values: dict[str, Any] = {}
     for option, value in options.items():

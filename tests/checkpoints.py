@@ -32,8 +32,8 @@ def write_checkpoint(
         return random.normal(0, std, shape).astype(np.float32)
 
     arrays = {
-        "transformer.wte.weight": normal(vocab_size, n_embd),
-        "transformer.wpe.weight": normal(n_positions, n_embd),
+        "transformer.wte.weight": normal(vocab_size, n_embd, std=1.0),
+        "transformer.wpe.weight": normal(n_positions, n_embd, std=1.0),
         "transformer.ln_f.weight": 1 + normal(n_embd),
         "transformer.ln_f.bias": normal(n_embd),
     }

@@ -22,7 +22,17 @@ EDGES = {
     "huggingface_hub": {"models"},
 }
 NEVER = {"torch", "transformers", "model", "requests", "httpx"}
-IO_MODULES = {"os", "io", "pathlib", "socket", "subprocess", "asyncio", "shutil", "tempfile", "urllib"}
+IO_MODULES = {
+    "os",
+    "io",
+    "pathlib",
+    "socket",
+    "subprocess",
+    "asyncio",
+    "shutil",
+    "tempfile",
+    "urllib",
+}
 
 
 def imports(file: Path) -> set[str]:

@@ -69,7 +69,8 @@ def test_an_answer_always_completes_what_was_computed(
     else:
         computed = {(b, a): t for b, a, t in entries}
         assert not any(
-            after == suffix and len(before) <= len(prefix) < len(before + text)
+            after == suffix
+            and len(before) <= len(prefix) < len(before + text)
             and (before + text).startswith(prefix)
             for (before, after), text in computed.items()
         )

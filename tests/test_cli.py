@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[1]
 SHAPES = str(ROOT / "examples" / "shapes.py")
 
 
-def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "santa_lsp", *arguments],
         input=stdin,

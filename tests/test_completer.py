@@ -15,7 +15,7 @@ from tests.conftest import at_cursor
 
 
 class Script:
-    """An engine that says one text, a character a token: what the model says is given, not tested."""
+    """An engine that says one text, a character a token: what it says is given, not tested."""
 
     n_positions = 4096
     fim = FimIds(2000, 2001, 2002, 2003)
@@ -120,7 +120,9 @@ def test_an_unsure_model_is_quiet() -> None:
     dropped = completer(unsure, min_confidence=0.2).complete(at_cursor("x = ║"))
     assert isinstance(dropped, Drop)
     assert "minConfidence" in dropped.reason
-    assert isinstance(completer(unsure, min_confidence=0.05).complete(at_cursor("x = ║")), Completion)
+    assert isinstance(
+        completer(unsure, min_confidence=0.05).complete(at_cursor("x = ║")), Completion
+    )
 
 
 def test_an_unsure_model_streams_nothing() -> None:
@@ -186,7 +188,9 @@ def test_prompt_and_completion_fit_the_model(engine: CTranslate2Engine) -> None:
 def test_the_real_model_completes_something(engine: CTranslate2Engine) -> None:
     asked = completer(engine)
     results = [
-        asked.complete(at_cursor(f"class A:\n    def __init__(self, {name}):\n        self.{name} = ║\n"))
+        asked.complete(
+            at_cursor(f"class A:\n    def __init__(self, {name}):\n        self.{name} = ║\n")
+        )
         for name in ("width", "name", "value", "path", "index")
     ]
     assert any(isinstance(result, Completion) for result in results)

@@ -66,7 +66,9 @@ print(resident() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures memory as Linux shows it")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="measures memory as Linux shows it"
+)
 def test_the_cache_holds_one_key_value_head(tmp_path: Path) -> None:
     """CTranslate2 4.8 copies it to every query head unless told otherwise, in a way that is not
     documented. Kept states of 96 prompts, 16 heads of 32, 2 layers: 12 MB against 197 MB."""
@@ -75,7 +77,9 @@ def test_the_cache_holds_one_key_value_head(tmp_path: Path) -> None:
     model_dir = convert(checkpoint, tmp_path / "model", name="heads")
     done = subprocess.run(
         [sys.executable, "-c", CACHE_GROWTH, str(model_dir)],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(done.stdout) < 60e6
 

@@ -81,7 +81,7 @@ def use():
     engine = load_engine(Settings(threads=1))
     engine.generate([7, 8, 9], GenerationParameters(4), lambda token: False)
     return engine
-{'engine = use()' if kept == 'global' else 'use()'}
+{"engine = use()" if kept == "global" else "use()"}
 """
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)

@@ -71,7 +71,9 @@ def test_damaged_models_are_left_out_of_the_list(home: Path) -> None:
     assert [model.name for model in models.installed()] == [EMBEDDED]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"name": 1, "n_positions": "many"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"name": "x"}', '{"name": 1, "n_positions": "many"}']
+)
 def test_a_damaged_description_says_what_to_do(tmp_path: Path, text: str) -> None:
     directory = copy_embedded(tmp_path / "model")
     (directory / "santa.json").write_text(text)

@@ -18,7 +18,11 @@ from tests.conftest import at_cursor
         ("def f(x):║", "\n    return x\nf(1)", "\n    return x"),
         ("def f(x):║", "\n    y = x\n\n    return y\nf(1)", "\n    y = x\n\n    return y"),
         ("function f() {║", "\n  return 1;\n}\n\nf();", "\n  return 1;\n}"),
-        ("  if (a) {║", "\n    b();\n  } else {\n    c();\n  }\n  d();", "\n    b();\n  } else {\n    c();\n  }"),
+        (
+            "  if (a) {║",
+            "\n    b();\n  } else {\n    c();\n  }\n  d();",
+            "\n    b();\n  } else {\n    c();\n  }",
+        ),
         ("    if x:\n        ║", "a = 1\n    else:\n        b = 2", "a = 1"),
         ("║", "import os\nimport sys\n\nclass A:", "import os\nimport sys"),
         ("def f():\n║", "    a = 1\n    return a\nb = 2", "    a = 1\n    return a"),
@@ -57,7 +61,9 @@ def test_a_completion_that_is_the_next_lines_is_dropped() -> None:
 def test_a_completion_that_is_the_line_above_is_dropped() -> None:
     context = at_cursor("self.width = width\n║")
     assert isinstance(postprocess.drop_repeated_lines("self.width = width", context), Drop)
-    assert postprocess.drop_repeated_lines("self.height = height", context) == "self.height = height"
+    assert (
+        postprocess.drop_repeated_lines("self.height = height", context) == "self.height = height"
+    )
 
 
 @pytest.mark.parametrize(

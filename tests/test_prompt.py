@@ -18,8 +18,24 @@ def by_character(text: str) -> list[int]:
 
 def test_psm_and_spm_order() -> None:
     context = at_cursor("ab║cd")
-    assert prompt.build(context, by_character, FIM, "psm", 99) == [1000, 97, 98, 1002, 99, 100, 1001]
-    assert prompt.build(context, by_character, FIM, "spm", 99) == [1000, 1002, 99, 100, 1001, 97, 98]
+    assert prompt.build(context, by_character, FIM, "psm", 99) == [
+        1000,
+        97,
+        98,
+        1002,
+        99,
+        100,
+        1001,
+    ]
+    assert prompt.build(context, by_character, FIM, "spm", 99) == [
+        1000,
+        1002,
+        99,
+        100,
+        1001,
+        97,
+        98,
+    ]
 
 
 def test_a_model_without_fim_tokens_sees_the_prefix_alone() -> None:
@@ -46,8 +62,12 @@ def test_both_spellings_of_the_fim_tokens_are_found() -> None:
 LINES = st.lists(st.text(alphabet="ab =(é", max_size=30), max_size=60).map("\n".join)
 
 
-@given(prefix=LINES, suffix=LINES, budget=st.integers(4, 300), order=st.sampled_from(["psm", "spm"]))
-def test_a_prompt_never_exceeds_its_budget(prefix: str, suffix: str, budget: int, order: str) -> None:
+@given(
+    prefix=LINES, suffix=LINES, budget=st.integers(4, 300), order=st.sampled_from(["psm", "spm"])
+)
+def test_a_prompt_never_exceeds_its_budget(
+    prefix: str, suffix: str, budget: int, order: str
+) -> None:
     context = at_cursor(prefix + "║" + suffix)
     ids = prompt.build(context, by_character, FIM, order, budget)  # type: ignore[arg-type]
     assert len(ids) <= budget
@@ -64,7 +84,9 @@ def test_the_text_next_to_the_cursor_is_always_there(text: str, budget: int) -> 
 
 def test_the_window_stands_still_while_one_types(engine: CTranslate2Engine) -> None:
     prefix = "".join(f"def function_{i}(value):\n    return value + {i}\n\n\n" for i in range(200))
-    typed = "def total(values):\n    result = 0\n    for value in values:\n        result += value\n"
+    typed = (
+        "def total(values):\n    result = 0\n    for value in values:\n        result += value\n"
+    )
     starts = []
     for length in range(len(typed) + 1):
         ids = prompt.prefix_window(prefix + typed[:length], engine.encode, 400)

@@ -45,7 +45,9 @@ def why(client: LspClient) -> str:
     return answer
 
 
-def first_completion(client: LspClient, uri: str, text: str, **extra: Any) -> tuple[tuple[int, int], dict[str, Any]]:
+def first_completion(
+    client: LspClient, uri: str, text: str, **extra: Any
+) -> tuple[tuple[int, int], dict[str, Any]]:
     """The first end of a line where the model has something to say, and the item."""
     for number, line in enumerate(text.splitlines()):
         if line.strip():
@@ -61,13 +63,19 @@ def apply_item(text: str, item: dict[str, Any]) -> str:
     begin, end = item["range"]["start"], item["range"]["end"]
     assert begin["line"] == end["line"]
     line = lines[begin["line"]]
-    lines[begin["line"]] = line[: begin["character"]] + item["insertText"] + line[end["character"] :]
+    lines[begin["line"]] = (
+        line[: begin["character"]] + item["insertText"] + line[end["character"] :]
+    )
     return "\n".join(lines)
 
 
 def test_initialize_comes_before_the_model_and_names_what_is_there() -> None:
     with LspClient.start([sys.executable, "-m", "santa_lsp", "--stdio"]) as client:
-        params = {"processId": None, "rootUri": None, "capabilities": {**PROGRESS, "notebookDocument": {"synchronization": {}}}}
+        params = {
+            "processId": None,
+            "rootUri": None,
+            "capabilities": {**PROGRESS, "notebookDocument": {"synchronization": {}}},
+        }
         capabilities = client.request("initialize", params)["capabilities"]
         assert capabilities["inlineCompletionProvider"] == {}
         assert capabilities["positionEncoding"] == "utf-16"
@@ -186,7 +194,10 @@ def test_positions_count_in_the_negotiated_encoding(encoding: str) -> None:
     """The model is asked at the same place whatever the positions count."""
     text = SHAPES.replace("import math", "import math  # 😀é", 1)
     lines = text.splitlines()
-    units = {"utf-8": lambda s: len(s.encode()), "utf-16": lambda s: len(s.encode("utf-16-le")) // 2}
+    units = {
+        "utf-8": lambda s: len(s.encode()),
+        "utf-16": lambda s: len(s.encode("utf-16-le")) // 2,
+    }
     number = next(i for i, line in enumerate(lines) if "😀" in line)
     column = units.get(encoding, len)(lines[number])
     with start(encodings=[encoding]) as client, start(encodings=["utf-32"]) as reference:
@@ -226,7 +237,9 @@ def test_a_selected_item_of_the_editors_list_is_completed(server: LspClient) -> 
     line = text.count("\n")
     whole = {"start": {"line": line, "character": 6}, "end": {"line": line, "character": 9}}
     selected = {"range": whole, "text": "largest"}
-    reply = ask(server, uri, (line, 9), context={"triggerKind": 1, "selectedCompletionInfo": selected})
+    reply = ask(
+        server, uri, (line, 9), context={"triggerKind": 1, "selectedCompletionInfo": selected}
+    )
     if reply is not None:
         assert reply["items"][0]["insertText"].startswith("largest")
         assert reply["items"][0]["range"] == whole
@@ -249,7 +262,9 @@ def test_a_notebook_cell_is_a_document(server: LspClient) -> None:
                 "version": 1,
                 "cells": [{"kind": 2, "document": cell}],
             },
-            "cellTextDocuments": [{"uri": cell, "languageId": "python", "version": 1, "text": SHAPES}],
+            "cellTextDocuments": [
+                {"uri": cell, "languageId": "python", "version": 1, "text": SHAPES}
+            ],
         },
     )
     first_completion(server, cell, SHAPES)
@@ -311,7 +326,9 @@ def test_settings_can_change_while_it_runs(server: LspClient) -> None:
 
 def test_a_client_that_can_be_asked_is_asked_for_its_settings() -> None:
     client = LspClient.start([sys.executable, "-m", "santa_lsp", "--stdio"])
-    client.answers["workspace/configuration"] = lambda params: [{**OPTIONS, "exclude": ["shapes.*"]}]
+    client.answers["workspace/configuration"] = lambda params: [
+        {**OPTIONS, "exclude": ["shapes.*"]}
+    ]
     with client:
         client.initialize(capabilities={"workspace": {"configuration": True}})
         assert client.wait_for("workspace/configuration")["items"] == [{"section": "santa"}]
@@ -335,7 +352,10 @@ def test_a_missing_model_is_told_and_the_server_stays() -> None:
         client.open(URI, SHAPES)
         assert ask(client, URI, (23, 15)) is None
         assert "no-such-model" in why(client)
-        client.request("workspace/executeCommand", {"command": "santa.selectModel", "arguments": ["santa-mini"]})
+        client.request(
+            "workspace/executeCommand",
+            {"command": "santa.selectModel", "arguments": ["santa-mini"]},
+        )
         first_completion(client, URI, SHAPES)
         assert client.close() == 0
 
@@ -396,7 +416,10 @@ def test_the_server_needs_no_torch_and_no_network() -> None:
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=Path(__file__).parents[2],
     )
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}

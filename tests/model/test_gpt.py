@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model.gpt import GPT, GPTConfig, KVCache
+
+CONFIG = GPTConfig(vocab_size=97, n_positions=48, n_embd=24, n_layer=3, n_head=4)
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT:
+    torch.manual_seed(1)
+    return GPT(CONFIG).eval()
+
+
+def test_one_key_value_head_serves_all_query_heads(model: GPT) -> None:
+    weight = model.get_parameter("transformer.h.0.attn.c_attn.weight")
+    assert weight.shape == (24 + 2 * 6, 24)
+
+
+def test_a_token_never_sees_the_future(model: GPT) -> None:
+    ids = torch.randint(0, 97, (1, 20))
+    changed = ids.clone()
+    changed[0, 12:] = (changed[0, 12:] + 1) % 97
+    with torch.inference_mode():
+        before, after = model(ids), model(changed)
+    torch.testing.assert_close(before[:, :12], after[:, :12])
+    assert not torch.allclose(before[:, 12:], after[:, 12:])
+
+
+@pytest.mark.parametrize("chunks", [[20], [1] * 20, [7, 1, 12], [19, 1]])
+def test_the_cache_changes_nothing(model: GPT, chunks: list[int]) -> None:
+    ids = torch.randint(0, 97, (2, 20))
+    with torch.inference_mode():
+        whole = model(ids)
+        cache = KVCache(CONFIG.n_layer)
+        parts = [model(part, cache=cache) for part in ids.split(chunks, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-5)
+    assert cache.length == 20
+
+
+def test_greedy_generation_takes_the_most_probable_token(model: GPT) -> None:
+    prompt = [5, 6, 7]
+    output = model.generate(prompt, 6)
+    ids = list(prompt)
+    for token in output:
+        with torch.inference_mode():
+            assert int(model(torch.tensor([ids]))[0, -1].argmax()) == token
+        ids.append(token)
+    assert len(model.generate([5] * 40, 100)) <= 8  # never past n_positions
+
+
+def test_more_than_n_positions_is_an_error(model: GPT) -> None:
+    with pytest.raises(ValueError, match="n_positions"):
+        model(torch.zeros(1, 49, dtype=torch.long))
+
+
+def test_targets_of_minus_one_carry_no_loss(model: GPT) -> None:
+    ids = torch.randint(0, 97, (1, 10))
+    targets = torch.randint(0, 97, (1, 10))
+    masked = targets.clone()
+    masked[0, 5:] = -1
+    with torch.inference_mode():
+        log_probs = model(ids).log_softmax(-1)
+        expected = -log_probs[0, torch.arange(5), targets[0, :5]].mean()
+        torch.testing.assert_close(model(ids, masked), expected)
+
+
+def test_saved_and_loaded_it_is_the_same(model: GPT, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    loaded = GPT.load(tmp_path).eval()
+    assert loaded.config == model.config
+    ids = torch.randint(0, 97, (1, 10))
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(ids), model(ids), rtol=0, atol=0)
+
+
+def test_the_files_are_gpt_bigcodes(model: GPT, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["model_type"] == "gpt_bigcode"
+    assert config["activation_function"] == "gelu_pytorch_tanh"
+    assert config["multi_query"] is True
+    names = set(load_file(tmp_path / "model.safetensors"))
+    layer = {
+        f"transformer.h.0.{part}.{kind}"
+        for part in ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
+        for kind in ("weight", "bias")
+    }
+    assert layer <= names
+    assert {"transformer.wte.weight", "transformer.wpe.weight", "transformer.ln_f.bias"} <= names
+    assert "lm_head.weight" not in names
+
+
+@pytest.mark.parametrize("values", [{"n_layer": 4}, {"n_embd": 32}, {"multi_query": False}])
+def test_weights_that_do_not_fit_are_refused(
+    model: GPT, tmp_path: Path, values: dict[str, object]
+) -> None:
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **values}))
+    with pytest.raises(ValueError, match=r"do not fit|multi_query"):
+        GPT.load(tmp_path)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="multiple of n_head"):
+        GPTConfig(vocab_size=9, n_positions=9, n_embd=10, n_layer=1, n_head=3)
