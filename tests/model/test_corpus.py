@@ -17,6 +17,7 @@ import pytest
 
 from model.corpus import CorpusError, Document, iter_documents
 from model.corpus.__main__ import main
+from model.corpus.build import build
 from model.corpus.documents import read_shards, write_shards
 from model.corpus.fetch import sha256_of
 from model.corpus.manifest import DEFAULT_MANIFEST, read_manifest
@@ -235,6 +236,18 @@ def test_same_inputs_give_the_same_bytes(full: Registry, tmp_path: Path) -> None
     }  # fmt: skip
 
 
+def test_the_order_of_the_manifest_does_not_order_the_shards(
+    registry: Registry, tmp_path: Path
+) -> None:
+    for name in ("plum", "quince", "rowan", "sloe", "tamarind"):
+        registry.pypi(name, {f"{name}.py": python_source(name)})
+    assert registry.build() == 0
+    registry.rows.reverse()
+    assert registry.build(out=tmp_path / "again") == 0
+    shard = "python-00000.jsonl.zst"
+    assert shards(registry.out)[shard] == shards(tmp_path / "again")[shard]
+
+
 def test_a_second_build_downloads_nothing(full: Registry) -> None:
     assert full.build() == 0
     n_calls = len(full.calls)
@@ -286,6 +299,15 @@ def test_an_archive_of_another_hash_is_refused(
     full.rows[0] = row[:start] + "0" * 64 + '" },'
     assert full.build() == 1
     assert f"the manifest says {'0' * 64}" in capsys.readouterr().err
+
+
+def test_an_archive_of_another_version_is_refused(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = wheel(registry.folder("odd=1.0") / "odd-1.1-py3-none-any.whl", {})
+    registry.list("pypi", "odd", "1.0", "MIT", sha256_of(archive))
+    assert registry.build() == 1
+    assert "brought 1.1 for 1.0" in capsys.readouterr().err
 
 
 def test_a_damaged_archive_is_an_error(full: Registry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -515,6 +537,17 @@ def test_what_is_no_text_or_too_large_is_left_out(registry: Registry, tmp_path: 
     assert registry.build("--from-dir", str(folder)) == 0
     assert set(registry.documents) == {("mine", "app.py"), ("mine", "lib/deep/keep.js")}
     assert registry.table["removed"] == {"not UTF-8": 1}
+
+
+def test_own_code_is_kept_whatever_its_licence_and_comments(
+    registry: Registry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "gpl.py").write_text("# GNU General Public License\n" + python_source("gpl"))
+    (folder / "bare.py").write_text("value = compute(other, values)\n" * 20)
+    assert registry.build("--from-dir", str(folder)) == 0
+    assert set(registry.documents) == {("mine", "gpl.py"), ("mine", "bare.py")}
 
 
 def test_own_folders_and_projects_together(full: Registry, tmp_path: Path) -> None:

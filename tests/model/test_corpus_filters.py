@@ -66,7 +66,7 @@ REMOVED = [
         'Object.defineProperty(exports, "__esModule", {});\n' + JAVASCRIPT,
     ),
     ("licence header", "a/Free.java", "// Licensed under the GNU General Public License\n" + JAVA),
-    ("licence header", "a/tagged.py", "# SPDX-License-Identifier: MPL-2.0\n" + PYTHON),
+    ("licence header", "a/tagged.py", "# SPDX-License-Identifier: OSL-3.0\n" + PYTHON),
     ("licence header", "a/secret.js", "// Proprietary and confidential\n" + JAVASCRIPT),
     ("alphanumeric share", "a/art.py", PYTHON + ("_ = '" + "~" * 70 + "'\n") * 20),
     ("alphanumeric share", "a/art2.py", PYTHON + ("_ = '" + "─" * 70 + "'\n") * 20),
