@@ -412,6 +412,8 @@ def test_a_folder_that_is_no_corpus_is_left_alone(
     assert full.build() == 1
     assert "something other than a corpus" in capsys.readouterr().err
     assert not full.downloads.exists()
+    with pytest.raises(CorpusError, match="something other than a corpus"):
+        build(full.out, [], None)
     assert (full.out / "thesis.txt").read_text() == "years of work"
 
 
