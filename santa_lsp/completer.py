@@ -54,6 +54,7 @@ class Superseded(Exception):
 class _Generation:
     """What has been generated so far, and whether to go on."""
 
+    raw: str = ""
     text: str = ""
     log_prob: float = 0.0
     tokens: int = 0
@@ -155,7 +156,8 @@ class Completer:
             if stopped():
                 superseded = True
                 return True
-            state.text += stream.step(token.id)
+            state.raw += stream.step(token.id)
+            state.text = postprocess.join(state.raw, context)
             state.log_prob += token.log_prob
             state.tokens += 1
             if self._is_complete(state, context, lines):

@@ -22,7 +22,18 @@ class Drop:
     reason: str
 
 
+_ONE_SPACE = re.compile(r" (\S|\Z)")
+
 Filter = Callable[[str, CompletionContext], str | Drop]
+
+
+def join(text: str, context: CompletionContext) -> str:
+    """What to insert for a text as generated, before any filter.
+
+    Tokens begin with the space before a word: where that space has been typed already, it goes.
+    """
+    typed = context.line_prefix.endswith((" ", "\t"))
+    return text[1:] if typed and _ONE_SPACE.match(text) else text
 
 
 def cut_at_block_end(text: str, context: CompletionContext) -> str:

@@ -132,6 +132,23 @@ def test_an_unsure_model_streams_nothing() -> None:
     assert shown == []
 
 
+@pytest.mark.parametrize(
+    ("before", "says", "text"),
+    [
+        ("x = ║", " a", "a"),
+        ("    ║", " return a", "return a"),
+        ("    ║", "    return a", "    return a"),
+        ("x =║", " a", " a"),
+    ],
+)
+def test_a_space_is_not_typed_twice(before: str, says: str, text: str) -> None:
+    shown: list[str] = []
+    result = completer(Script(says)).complete(at_cursor(before), on_text=shown.append)
+    assert isinstance(result, Completion)
+    assert result.text == text
+    assert all(text.startswith(each) for each in shown)
+
+
 def test_streamed_text_grows_to_the_result() -> None:
     shown: list[str] = []
     result = completer(Script("sum(values)\n")).complete(at_cursor("x = ║"), on_text=shown.append)

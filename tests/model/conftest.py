@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from model import data, tokenizer
@@ -13,6 +14,8 @@ from model.data import PackConfig
 from model.fim import FimConfig
 
 ROOT = Path(__file__).parents[2]
+# Models this small are slower with more threads, and many times slower on a busy machine.
+torch.set_num_threads(1)
 
 
 def documents() -> list[Document]:
