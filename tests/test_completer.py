@@ -136,8 +136,8 @@ def test_an_unsure_model_streams_nothing() -> None:
     ("before", "says", "text"),
     [
         ("x = ║", " a", "a"),
-        ("    ║", " return a", "return a"),
-        ("    ║", "    return a", "    return a"),
+        ("if x:\n    ║", " return a", "return a"),
+        ("if x:\n    ║", "    return a", "    return a"),
         ("x =║", " a", " a"),
     ],
 )

@@ -75,8 +75,8 @@ def test_a_model_is_trained_exported_evaluated_and_served(tmp_path: Path) -> Non
     argv = [sys.executable, "-m", "santa_lsp", "--stdio", "--model", model]
     with LspClient.start(argv) as client:
         client.initialize(options={"minConfidence": 0})
-        text = "class Shape77:\n    def set_width_77(self, width):\n        # keeps the width\n        "
-        client.open("file:///shape.py", text + "\n")
+        text = rows[0]["prompt"] + "        \n"
+        client.open("file:///shape.py", text)
         request = client.inline_completion("file:///shape.py", (3, 8), context={"triggerKind": 1})
         assert client.result(request)["items"][0]["insertText"].startswith("self.width = width")
         assert client.close() == 0
