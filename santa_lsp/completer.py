@@ -59,7 +59,6 @@ class _Generation:
     log_prob: float = 0.0
     tokens: int = 0
     shown: str = ""
-    ended_by: str = "end of text"
     deadline: float = field(default=math.inf)
 
     @property
@@ -162,7 +161,7 @@ class Completer:
             state.tokens += 1
             if self._is_complete(state, context, lines):
                 return True
-            if self._is_confident(state):
+            if self._is_confident(state, context):
                 settled = postprocess.settled(state.text, context)
                 if len(settled) > len(state.shown) and settled.startswith(state.shown):
                     state.shown = settled
@@ -178,23 +177,21 @@ class Completer:
     def _is_complete(self, state: _Generation, context: CompletionContext, lines: bool) -> bool:
         """Stop as soon as what follows would be cut away; the rest would be wasted work."""
         if time.monotonic() > state.deadline:
-            state.ended_by = "time limit"
+            return True
+        if postprocess.cut_repetition(state.text, context) != state.text:
             return True
         body = state.text.lstrip("\n") if lines else state.text
         if "\n" not in body:
             return False
         if not lines:
             state.text = state.text.partition("\n")[0]
-            state.ended_by = "end of line"
             return True
         kept = postprocess.cut_at_block_end(state.text, context)
-        if len(kept.rstrip()) < len(state.text.rstrip()) or state.text.endswith("\n\n\n"):
-            state.ended_by = "end of block"
-            return True
-        return postprocess.cut_repetition(state.text, context) != state.text
+        return len(kept.rstrip()) < len(state.text.rstrip()) or state.text.endswith("\n\n\n")
 
-    def _is_confident(self, state: _Generation) -> bool:
-        return math.exp(state.score) >= self._config.min_confidence
+    def _is_confident(self, state: _Generation, context: CompletionContext) -> bool:
+        """Whoever asks by hand wants to see the best there is."""
+        return context.trigger == "invoked" or math.exp(state.score) >= self._config.min_confidence
 
     def _finish(self, state: _Generation, context: CompletionContext) -> Completion | Drop:
         result = postprocess.apply(state.text, context)
@@ -202,7 +199,7 @@ class Completer:
             result = state.shown  # what the user has seen is not taken back
         if isinstance(result, Drop):
             return result
-        if not state.shown and not self._is_confident(state):
+        if not state.shown and not self._is_confident(state, context):
             return Drop(
                 f"the model is not sure enough ({math.exp(state.score):.2f} is below "
                 f"minConfidence {self._config.min_confidence})"

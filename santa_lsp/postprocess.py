@@ -121,14 +121,17 @@ def drop_repeated_lines(text: str, context: CompletionContext) -> str | Drop:
     return text
 
 
-_REPEATED_AT_END = re.compile(r"(.{1,40}?)\1{5,}\Z", re.DOTALL)
+#: A few characters six times over, or a longer piece three times.
+_REPEATED_AT_END = re.compile(r"(?:(.{1,3}?)\1{5,}|(.{4,40}?)\2{2,})\Z", re.DOTALL)
 
 
 def cut_repetition(text: str, context: CompletionContext) -> str:
     """Cut a text that has fallen into a loop back to the first time round."""
     match = _REPEATED_AT_END.search(text[-400:])
-    if match and match.group(1).strip():
-        return text[: len(text) - len(match.group(0)) + len(match.group(1))]
+    if match:
+        piece = match[1] or match[2]
+        if piece.strip():
+            return text[: len(text) - len(match[0]) + len(piece)]
     lines = text.split("\n")
     for index in range(1, len(lines)):
         if lines[index].strip() and lines[index] in lines[:index] and len(lines[index].strip()) > 8:

@@ -44,7 +44,7 @@ class Settings:
     debounce_ms: str | int = "auto"
     max_new_tokens: int = 64
     multiline: str = "auto"
-    min_confidence: float = 0.2
+    min_confidence: float = 0.4
     exclude: tuple[str, ...] = EXCLUDED
     streaming: bool = True
     log_level: str = "warning"

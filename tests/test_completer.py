@@ -125,6 +125,11 @@ def test_an_unsure_model_is_quiet() -> None:
     )
 
 
+def test_who_asks_by_hand_is_shown_what_there_is() -> None:
+    unsure = completer(Script("value", log_prob=math.log(0.1)), min_confidence=0.2)
+    assert isinstance(unsure.complete(at_cursor("x = ║", trigger="invoked")), Completion)
+
+
 def test_an_unsure_model_streams_nothing() -> None:
     shown: list[str] = []
     unsure = completer(Script("value", log_prob=math.log(0.1)), min_confidence=0.2)

@@ -71,6 +71,8 @@ def test_a_completion_that_is_the_line_above_is_dropped() -> None:
     [
         ("a = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1", "a = [1, 1"),
         ("total += value\ntotal += value\ntotal += value", "total += value"),
+        ("util.concurrent.concurrent.concurrent", "util.concurrent"),
+        ("matrix[0][0] + matrix[0][1]", "matrix[0][0] + matrix[0][1]"),
         ("a = 1\nb = 2", "a = 1\nb = 2"),
         ("----------------", "----------------"[:1]),
         ("}\n}\n}", "}\n}\n}"),
