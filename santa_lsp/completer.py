@@ -194,7 +194,10 @@ class Completer:
         return context.trigger == "invoked" or math.exp(state.score) >= self._config.min_confidence
 
     def _finish(self, state: _Generation, context: CompletionContext) -> Completion | Drop:
-        result = postprocess.apply(state.text, context)
+        text = state.text
+        if state.tokens >= self._max_new_tokens() and "\n" in text.strip("\n"):
+            text = text[: text.rindex("\n")]  # the last line was cut off somewhere
+        result = postprocess.apply(text, context)
         if state.shown and (isinstance(result, Drop) or not result.startswith(state.shown)):
             result = state.shown  # what the user has seen is not taken back
         if isinstance(result, Drop):

@@ -69,6 +69,14 @@ def test_a_block_ends_where_its_block_ends() -> None:
     assert not engine.said.endswith("pass\n")
 
 
+def test_a_line_that_was_cut_off_is_left_out() -> None:
+    engine = Script("\n    first = 1\n    second = something_lo")
+    asked = completer(engine, max_new_tokens=len(engine.text))
+    result = asked.complete(at_cursor("def f():║"))
+    assert isinstance(result, Completion)
+    assert result.text == "\n    first = 1"
+
+
 @pytest.mark.parametrize(("multiline", "text"), [("never", ""), ("always", "a\nb"), ("auto", "a")])
 def test_the_multiline_setting(multiline: str, text: str) -> None:
     result = completer(Script("a\nb\n"), multiline=multiline).complete(at_cursor("x = ║"))
