@@ -139,16 +139,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from santa_lsp.server import serve
+    from santa_lsp.protocol.greeting import greet
+    from santa_lsp.protocol.transports import accept_tcp, open_stdio
 
     found, problems = read_settings(arguments)
-    address = None
     if arguments.tcp:
         host, _, port = arguments.tcp.rpartition(":")
         if not host or not port.isdigit():
             raise UsageError(f"--tcp needs HOST:PORT, not {arguments.tcp!r}")
-        address = (host, int(port))
-    serve(found, problems, address)
+        wire = accept_tcp(host, int(port), greet)
+    else:
+        wire = open_stdio(greet)
+    # Only now, as it takes most of a second: the client has its reply to initialize meanwhile.
+    from santa_lsp.server import serve
+
+    serve(found, problems, wire)
 
 
 def _complete(arguments: argparse.Namespace) -> None:

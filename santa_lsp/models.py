@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from santa_lsp.prompt import Order
 
 EMBEDDED = "santa-mini"
@@ -39,8 +37,11 @@ class Model:
 
 def home() -> Path:
     """The user's data folder; SANTA_LSP_HOME overrides it."""
-    override = os.environ.get("SANTA_LSP_HOME")
-    return Path(override) if override else Path(platformdirs.user_data_dir("santa-lsp", False))
+    if override := os.environ.get("SANTA_LSP_HOME"):
+        return Path(override)
+    import platformdirs  # late: nobody who serves the embedded model needs it
+
+    return Path(platformdirs.user_data_dir("santa-lsp", False))
 
 
 def embedded_directory() -> Path:

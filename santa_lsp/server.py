@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from lsprotocol import types
 
@@ -20,7 +20,10 @@ from santa_lsp.engine import EngineError
 from santa_lsp.engines import load_engine
 from santa_lsp.model_thread import ModelThread
 from santa_lsp.postprocess import Drop
-from santa_lsp.protocol import HardenedServer, InlineCompletionParams
+from santa_lsp.protocol.greeting import EXPERIMENTAL
+from santa_lsp.protocol.messages import InlineCompletionParams
+from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.wire import Wire
 from santa_lsp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class SantaServer(HardenedServer):
                 ]
             ),
         )
+        self.protocol.experimental = EXPERIMENTAL
         self.base = base
         self.settings = base
         self.problems = list(problems)
@@ -328,12 +332,8 @@ def _item(text: str, place: _Place, document: Document) -> types.InlineCompletio
     )
 
 
-def serve(base: Settings, problems: list[str], address: tuple[str, int] | None) -> None:
-    """Serve stdin/stdout, or one client of a TCP address, until the client leaves."""
+def serve(base: Settings, problems: list[str], wire: Wire) -> NoReturn:
+    """Serve one client until it leaves."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("santa_lsp").setLevel(LOG_LEVELS[base.log_level])
-    server = build_server(base, problems)
-    if address is None:
-        server.start_io()
-    else:
-        server.start_tcp(*address)
+    build_server(base, problems).serve(wire)

@@ -18,7 +18,9 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 import santa_lsp.protocol.server
-from santa_lsp.protocol import HardenedServer, InlineCompletionParams
+from santa_lsp.protocol.messages import InlineCompletionParams
+from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
 server = HardenedServer(
@@ -175,10 +177,10 @@ def main(arguments: list[str]) -> None:
     if "--workers" in arguments:
         server._max_workers = int(arguments[arguments.index("--workers") + 1])
     if "--tcp" in arguments:
-        server.start_tcp("127.0.0.1", int(arguments[arguments.index("--tcp") + 1]))
+        server.serve(accept_tcp("127.0.0.1", int(arguments[arguments.index("--tcp") + 1])))
     if "--ws" in arguments:
-        server.start_ws("127.0.0.1", int(arguments[arguments.index("--ws") + 1]))
-    server.start_io()
+        server.serve(accept_websocket("127.0.0.1", int(arguments[arguments.index("--ws") + 1])))
+    server.serve(open_stdio())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_dependencies_point_one_way(file: Path) -> None:
         assert ours <= PURE | {"engine"}
     if area(file) not in {"server", "cli", "__main__", "protocol"}:
         assert not ours & {"server", "cli", "protocol"}
+
+
+def test_a_client_is_greeted_without_waiting_for_a_library() -> None:
+    """What the command imports before it answers `initialize` is quick to import."""
+    before = "santa_lsp.cli, santa_lsp.protocol.greeting, santa_lsp.protocol.transports"
+    script = f"import sys, {before}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "santa_lsp" in loaded
+    assert not loaded & {*EDGES, *NEVER, "asyncio", "attrs", "cattrs", "numpy", "platformdirs"}
 
 
 def test_the_map_of_architecture_md_names_every_file() -> None:

@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp.protocol import describe_error
 from santa_lsp.protocol.framing import MAX_BODY, Framing, Malformed
+from santa_lsp.protocol.messages import describe_error
 from tests.lsp_client import LspClient, LspError, frame
 
 SERVER = [sys.executable, str(Path(__file__).with_name("protocol_server.py"))]

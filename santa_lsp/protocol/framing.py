@@ -1,4 +1,4 @@
-"""Messages out of a byte stream, forgiving of what real clients send. Standard library only."""
+"""Messages out of a byte stream, forgiving of what real clients send, and into one."""
 
 from __future__ import annotations
 
@@ -126,3 +126,8 @@ def read_messages(read: Callable[[], bytes]) -> Iterator[object]:
     framing = Framing()
     while data := read():
         yield from framing.feed(data)
+
+
+def with_header(body: bytes) -> bytes:
+    """The bytes of a message on a stream."""
+    return b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -61,6 +61,9 @@ def describe_error(error: BaseException) -> str:
 class Protocol(LanguageServerProtocol):
     """pygls's bookkeeping of requests and handlers behind our own front door, `receive`."""
 
+    #: What the server does beyond LSP, as it tells the client.
+    experimental: types.LSPAny = None
+
     @property
     def workspace(self) -> OpenDocuments:
         """The open documents; RuntimeError before initialize."""
@@ -121,6 +124,16 @@ class Protocol(LanguageServerProtocol):
             self._receive_notification(method, message.get("params"))
         else:
             self._receive_request(msg_id, method, message.get("params"))
+
+    async def catch_up(self, request: dict[str, Any]) -> None:
+        """Handle an `initialize` request that has its reply. Raises whatever is wrong with it."""
+        loop = asyncio.get_running_loop()
+        handled: asyncio.Future[Future[Any]] = loop.create_future()
+        params = self._structure(types.INITIALIZE, request).params
+        self._run_handler(request["id"], types.INITIALIZE, params, handled.set_result)
+        outcome = await handled
+        self._request_futures.pop(request["id"], None)
+        outcome.result()
 
     def _receive_request(self, msg_id: MessageId, method: str, params: object) -> None:
         codes = types.ErrorCodes
@@ -254,9 +267,21 @@ class Protocol(LanguageServerProtocol):
             if hasattr(data, "id") and not hasattr(data, "method"):  # a reply must reach its asker
                 self._refuse(data.id, types.ErrorCodes.InternalError, type(error).__name__)
             return
-        # json.dumps escapes all but ASCII: characters are bytes.
-        header = f"Content-Length: {len(body)}\r\n\r\n" if self._include_headers else ""
-        self.writer.write((header + body).encode("ascii"))
+        self.writer.write(body.encode("ascii"))  # json.dumps escapes all else
+
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(
+        self, params: types.InitializeParams
+    ) -> Generator[Any, Any, types.InitializeResult]:
+        """pygls's reply, with what it has no way to state and the same for every client."""
+        result = yield from super().lsp_initialize(params)
+        offered = result.capabilities
+        offered.experimental = self.experimental
+        if isinstance(sync := offered.text_document_sync, types.TextDocumentSyncOptions):
+            # pygls writes false for clients that could do it, and nothing for others.
+            sync.will_save = sync.will_save or None
+            sync.will_save_wait_until = sync.will_save_wait_until or None
+        return result
 
     @lsp_method(types.SHUTDOWN)
     def lsp_shutdown(self, *args: Any) -> Generator[Any, Any, None]:

@@ -1,0 +1,52 @@
+"""The reply to `initialize`, without pygls: the one thing an editor waits for at the start.
+
+It is what pygls would reply for the handlers of santa_lsp.server; tests/test_greeting.py compares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from santa_lsp import __version__
+
+#: What we do beyond LSP: `streaming` grows a completion under the request's partialResultToken,
+#: `status` sends santa/status to clients whose own experimental.santa.status asks for it.
+EXPERIMENTAL = {"santa": {"streaming": True, "status": True}}
+
+#: What `Position.character` can count here.
+ENCODINGS = ("utf-8", "utf-16", "utf-32")
+
+
+def greet(params: object) -> dict[str, Any] | None:
+    """The InitializeResult for these InitializeParams (both JSON); None when they look wrong."""
+    capabilities = params.get("capabilities") if isinstance(params, dict) else None
+    if not isinstance(capabilities, dict):
+        return None
+    general = capabilities.get("general") or {}
+    notebook = capabilities.get("notebookDocument")
+    if not isinstance(general, dict) or not isinstance(notebook, dict | None):
+        return None
+    encodings = general.get("positionEncodings") or []
+    if not isinstance(encodings, list):
+        return None
+    offered: dict[str, Any] = {
+        "positionEncoding": next((each for each in encodings if each in ENCODINGS), "utf-16"),
+        "textDocumentSync": {"openClose": True, "change": 2, "save": False},
+        "executeCommandProvider": {
+            "commands": ["santa.accepted", "santa.why", "santa.restart", "santa.selectModel"]
+        },
+        "inlineCompletionProvider": {},
+        "workspace": {
+            "workspaceFolders": {"supported": True, "changeNotifications": True},
+            "fileOperations": {},
+        },
+        "experimental": EXPERIMENTAL,
+    }
+    if notebook is not None:
+        offered["notebookDocumentSync"] = {
+            "notebookSelector": [{"notebook": "*", "cells": [{"language": "python"}]}]
+        }
+    return {
+        "capabilities": offered,
+        "serverInfo": {"name": "santa-lsp", "version": __version__},
+    }
