@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     transport = parser.add_mutually_exclusive_group()
     transport.add_argument("--stdio", action="store_true", help="serve on stdin/stdout (default)")
     transport.add_argument("--tcp", metavar="HOST:PORT", help="serve one client on a TCP port")
+    transport.add_argument("--ws", metavar="HOST:PORT", help="serve one client on a WebSocket")
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="")
 
@@ -140,20 +141,31 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _serve(arguments: argparse.Namespace) -> None:
     from santa_lsp.protocol.greeting import greet
-    from santa_lsp.protocol.transports import accept_tcp, open_stdio
+    from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
     found, problems = read_settings(arguments)
-    if arguments.tcp:
-        host, _, port = arguments.tcp.rpartition(":")
-        if not host or not port.isdigit():
-            raise UsageError(f"--tcp needs HOST:PORT, not {arguments.tcp!r}")
-        wire = accept_tcp(host, int(port), greet)
-    else:
-        wire = open_stdio(greet)
+    try:
+        if arguments.tcp:
+            wire = accept_tcp(*_address(arguments.tcp), greet)
+        elif arguments.ws:
+            wire = accept_websocket(*_address(arguments.ws), greet)
+        else:
+            wire = open_stdio(greet)
+    except ImportError:
+        sys.exit("santa-lsp: --ws needs websockets: pip install 'santa-lsp[ws]'")
+    except OSError as error:
+        sys.exit(f"santa-lsp: cannot listen there: {error.strerror}; choose another address")
     # Only now, as it takes most of a second: the client has its reply to initialize meanwhile.
     from santa_lsp.server import serve
 
     serve(found, problems, wire)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"expected HOST:PORT, not {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _complete(arguments: argparse.Namespace) -> None:

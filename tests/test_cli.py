@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from santa_lsp.models import embedded_directory
+from tests.lsp_client import LspClient
 
 ROOT = Path(__file__).parents[1]
 SHAPES = str(ROOT / "examples" / "shapes.py")
@@ -129,7 +131,14 @@ def test_a_settings_file_is_read_and_its_mistakes_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--tcp", "nowhere"], ["--threads", "-3"], ["--device", "tpu"], ["unknown"]]
+    "arguments",
+    [
+        ["--tcp", "nowhere"],
+        ["--ws", "127.0.0.1:99999"],
+        ["--threads", "-3"],
+        ["--device", "tpu"],
+        ["unknown"],
+    ],
 )
 def test_bad_options_are_usage_errors(arguments: list[str]) -> None:
     done = run(*arguments)
@@ -165,3 +174,24 @@ def test_doctor_says_what_is_wrong_with_a_model(tmp_path: Path) -> None:
     done = run("doctor", "--model", str(directory))
     assert done.returncode == 1
     assert "model.bin is damaged" in done.stdout
+
+
+@pytest.mark.parametrize("transport", ["--tcp", "--ws"])
+def test_an_address_in_use_fails_in_one_line(transport: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(transport, f"127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 1
+    assert "cannot listen there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_client_is_served_on_a_tcp_port() -> None:
+    argv = [sys.executable, "-m", "santa_lsp", "--tcp", "127.0.0.1:0"]
+    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    port = int(process.stderr.readline().rpartition(":")[2])
+    client = LspClient.connect("127.0.0.1", port)
+    assert "inlineCompletionProvider" in client.initialize()["capabilities"]
+    client.request("shutdown")
+    client.notify("exit")
+    assert process.wait(60) == 0
