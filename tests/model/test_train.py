@@ -110,7 +110,10 @@ def test_ctrl_c_saves_a_checkpoint_first(packed: Path, tmp_path: Path) -> None:
         "--max-steps",
         "100000",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "model.train", *argv], cwd=ROOT)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "model.train", *argv], cwd=ROOT, env=environment
+    )
     while not (out / "checkpoint").exists():
         assert process.poll() is None
         time.sleep(0.1)
