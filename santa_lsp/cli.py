@@ -272,7 +272,7 @@ def _export(arguments: argparse.Namespace) -> None:
             arguments.output,
             name=arguments.output.name,
             quantization=arguments.quantization,
-            on_progress=print,
+            on_progress=lambda done, total: None,
         )
     except ConvertError as error:
         sys.exit(f"santa-lsp: {error}")
