@@ -16,6 +16,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM
 
+torch.set_num_threads(1)  # for models this small, threads only wait for each other
+
 FIM_TOKENS = {
     "hyphen": ["<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"],
     "underscore": ["<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"],

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer
 
 from santa_lsp import models
-from santa_lsp.convert import ConvertError, build_spec, convert
+from santa_lsp.convert import ConvertError, convert
+from santa_lsp.convert.tensors import encode
 from santa_lsp.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests.checkpoints import write_checkpoint
@@ -30,19 +30,6 @@ def test_a_checkpoint_becomes_a_model_that_generates(tmp_path: Path) -> None:
     engine = CTranslate2Engine(model, threads=1)
     engine.generate([5, 6, 7], GenerationParameters(5), lambda token: bool(tokens.append(token.id)))
     assert tokens
-
-
-def test_converting_leaves_the_callers_arrays_alone(tmp_path: Path) -> None:
-    """CTranslate2 quantizes in place."""
-    checkpoint = write_checkpoint(tmp_path)
-    arrays = load_file(checkpoint / "model.safetensors")
-    before = {name: array.copy() for name, array in arrays.items()}
-    config = json.loads((checkpoint / "config.json").read_text())
-    spec = build_spec(arrays, config, Tokenizer.from_file(str(checkpoint / "tokenizer.json")))
-    spec.validate()
-    spec.optimize(quantization="int8")
-    for name, array in before.items():
-        np.testing.assert_array_equal(arrays[name], array)
 
 
 CACHE_GROWTH = """
@@ -95,16 +82,36 @@ def edit_arrays(checkpoint: Path, drop: str) -> None:
     save_file(arrays, checkpoint / "model.safetensors")
 
 
+def cut_short(file: Path, length: int) -> None:
+    file.write_bytes(file.read_bytes()[:length])
+
+
+def write_index(checkpoint: Path, text: str) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    (checkpoint / "model.safetensors.index.json").write_text(text)
+
+
+def to_adapter(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").rename(checkpoint / "adapter_model.safetensors")
+    (checkpoint / "adapter_config.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "llama"}, "only gpt_bigcode"),
-        ({"multi_query": False}, "only gpt_bigcode"),
-        ({"activation_function": "swish"}, "activation 'swish'"),
-        ({"vocab_size": 5000}, "has 4096 rows"),
-        ({"n_positions": 64}, "has 128 rows"),
-        ({"n_layer": 3}, "no tensor 'transformer.h.2"),
+        ({"model_type": "starcoder2"}, "'starcoder2' is another architecture"),
+        ({"activation_function": "mish"}, "activation 'mish'"),
+        ({"add_cross_attention": True}, "add_cross_attention"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
+        ({"vocab_size": 5000}, r"shape \[4096, 32\]"),
+        ({"vocab_size": 4000}, "4096 tokens, the model only 4000|shape"),
+        ({"n_positions": 64}, "wpe.weight has the shape"),
+        ({"n_layer": 3}, "no tensor 'h.2"),
+        ({"n_layer": 1}, "'h.1.* is not supported"),
         ({"n_head": 4}, "c_attn"),
+        ({"n_head": 5}, "not a multiple"),
+        ({"n_embd": "32"}, "no number 'n_embd'"),
+        ({"n_head": 0}, "positive number"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_reason(
@@ -124,8 +131,15 @@ def test_what_does_not_fit_is_refused_with_its_reason(
         (lambda folder: (folder / "config.json").write_text("{"), "is not JSON"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "cannot be read"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no weights: none of"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "neither safetensors"),
+        (lambda folder: cut_short(folder / "model.safetensors", 99), "is damaged"),
+        (lambda folder: cut_short(folder / "model.safetensors", -9), "is cut short"),
+        (lambda folder: write_index(folder, "{}"), "index.json is damaged"),
+        (lambda folder: write_index(folder, '{"weight_map": {"a": "b"}}'), "no file b, which"),
+        (lambda folder: write_index(folder, '{"weight_map": {"a": "../b"}}'), r"no file \.\./b"),
+        (lambda folder: to_adapter(folder), "an adapter; merge it"),
         (lambda folder: edit_arrays(folder, "transformer.ln_f.bias"), "ln_f.bias"),
     ],
 )
@@ -135,6 +149,53 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage, words: str) -> 
     with pytest.raises(ConvertError, match=words):
         convert(checkpoint, tmp_path / "model", name="x")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "quantization", "words"),
+    [
+        (np.nan, "int8", "ln_f.bias holds NaN"),
+        (np.inf, "float32", "ln_f.bias holds NaN or infinity"),
+        (1e6, "float16", "ln_f.bias has values too large for float16"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, value: float, quantization: str, words: str
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    arrays = load_file(checkpoint / "model.safetensors")
+    arrays["transformer.ln_f.bias"][:] = value
+    save_file(arrays, checkpoint / "model.safetensors")
+    with pytest.raises(ConvertError, match=words):
+        convert(checkpoint, tmp_path / "model", name="x", quantization=quantization)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_progress_counts_every_tensor_once(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    total = len(load_file(checkpoint / "model.safetensors"))
+    for quantization in ("int8", "float16"):
+        seen: list[tuple[int, int]] = []
+        convert(
+            checkpoint, tmp_path / quantization, name="x", quantization=quantization,
+            on_progress=lambda *each, seen=seen: seen.append(each),  # type: ignore[misc]
+        )
+        assert seen == [(done, total) for done in range(1, total + 1)]
+
+
+def test_licence_files_stay_with_the_weights(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    (checkpoint / "LICENSE.txt").write_text("terms")
+    (checkpoint / "README.md").write_text("card")
+    model = models.open_model(convert(checkpoint, tmp_path / "model", name="x"))
+    assert (model.directory / "LICENSE.txt").read_text() == "terms"
+    assert {"LICENSE.txt", "README.md"} < set(model.card["sha256"])
+
+
+def test_bfloat16_rounds_to_nearest_even() -> None:
+    values = np.array([1.0, 1 + 2**-8, 1 + 3 * 2**-8, -3.14159, 3e38], np.float32)
+    found = np.frombuffer(encode(values, "bfloat16"), "<u2")
+    assert [f"{bits:04x}" for bits in found] == ["3f80", "3f80", "3f82", "c049", "7f62"]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

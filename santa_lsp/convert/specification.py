@@ -54,7 +54,7 @@ def build_spec(
     )
 
     def variable(name: str) -> _Variable:
-        return _Variable(tensors[name], on_read)
+        return _Variable(name, tensors[name], on_read)
 
     def fill_norm(norm: Any, name: str) -> None:
         norm.gamma, norm.beta = variable(f"{name}.weight"), variable(f"{name}.bias")
@@ -93,7 +93,10 @@ def build_spec(
 class _Variable(model_spec.Variable):  # type: ignore[misc]  # ctranslate2 has no types
     """A variable of CTranslate2's that is read when it is quantized or written, and not kept."""
 
-    def __init__(self, tensor: Tensor, on_read: Callable[[], None], dtype: str = "float32") -> None:
+    def __init__(
+        self, name: str, tensor: Tensor, on_read: Callable[[], None], dtype: str = "float32"
+    ) -> None:
+        self._name = name
         self._tensor = tensor
         self._on_read = on_read
         self._dtype = dtype
@@ -109,6 +112,8 @@ class _Variable(model_spec.Variable):  # type: ignore[misc]  # ctranslate2 has n
     def numpy(self) -> Array:
         """Float32, and the caller's own: CTranslate2 quantizes it in place."""
         array = self._tensor.read()
+        if not np.isfinite(array).all():
+            raise ConvertError(f"{self._name} holds NaN or infinity; the checkpoint is no use")
         self._on_read()
         return array
 
@@ -116,10 +121,15 @@ class _Variable(model_spec.Variable):  # type: ignore[misc]  # ctranslate2 has n
         return prod(self._tensor.shape) * ITEM_SIZES[self._dtype]
 
     def to_bytes(self) -> bytes:
-        return encode(self.numpy(), self._dtype)
+        try:
+            return encode(self.numpy(), self._dtype)
+        except FloatingPointError as error:
+            raise ConvertError(
+                f"{self._name} has values too large for {self._dtype}; choose another quantization"
+            ) from error
 
     def _to(self, dtype: str) -> _Variable:
-        return _Variable(self._tensor, self._on_read, dtype)
+        return _Variable(self._name, self._tensor, self._on_read, dtype)
 
     def _equal(self, other: _Variable) -> bool:
         return self._tensor is other._tensor

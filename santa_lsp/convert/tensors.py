@@ -83,12 +83,16 @@ def separate_heads(tensor: Tensor, n_head: int) -> Tensor:
 
 
 def encode(array: Array, dtype: str) -> bytes:
-    """The little-endian bytes of float32 values as another float type."""
+    """The little-endian bytes of finite float32 values as another float type.
+
+    Raises FloatingPointError when one is too large for it.
+    """
     if dtype != "bfloat16":
-        return array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
+        with np.errstate(over="raise"):
+            return array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
     bits = array.view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
-    return np.where(np.isnan(array), 0x7FC0, rounded).astype("<u2").tobytes()
+    return rounded.astype("<u2").tobytes()
 
 
 def _decode(data: bytearray, dtype: str) -> Array:
