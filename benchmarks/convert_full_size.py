@@ -1,7 +1,7 @@
 """Time and peak memory to convert a checkpoint of SantaCoder's full shape, with torch out of reach.
 
-    python benchmarks/convert_full_size.py                          gpt_bigcode safetensors, float32 -> int8
-    python benchmarks/convert_full_size.py --format megatron --dtype float16 --quantization float16
+    python -m benchmarks.convert_full_size                          gpt_bigcode safetensors, float32 -> int8
+    python -m benchmarks.convert_full_size --format megatron --dtype float16 --quantization float16
 
 Random weights are written first (4.5 GB in float32) and removed at the end. Peak memory is the resident set's.
 """
