@@ -1,9 +1,10 @@
-"""Time and peak memory to convert a checkpoint of SantaCoder's full shape, with torch out of reach.
+"""Time and peak memory to convert a checkpoint of SantaCoder's full shape, without torch.
 
-    python -m benchmarks.convert_full_size                          gpt_bigcode safetensors, float32 -> int8
-    python -m benchmarks.convert_full_size --format megatron --dtype float16 --quantization float16
+    python -m benchmarks.convert_full_size            gpt_bigcode safetensors, float32 -> int8
+    python -m benchmarks.convert_full_size --format megatron --dtype float16
 
-Random weights are written first (4.5 GB in float32) and removed at the end. Peak memory is the resident set's.
+Random weights are written first (4.5 GB in float32) and removed at the end. Peak memory is the
+resident set's.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ import torch
 
 from model.gpt import GPT
 from santa_lsp.convert import ConvertError, convert
+from santa_lsp.convert.progress import progress_bar
 
 #: Largest accepted |difference| of float32 logits.
 TOLERANCE = 1e-3
@@ -87,14 +88,15 @@ def main() -> None:
         print(f"int8 agrees on the most probable token at {parity.int8_agreement:.2%} of positions")
         if not parity.max_difference <= TOLERANCE:
             raise ConvertError(f"the converted model differs by more than {TOLERANCE}")
-        convert(
-            checkpoint,
-            arguments.output,
-            name=arguments.name or arguments.output.name,
-            quantization=arguments.quantization,
-            description=json.loads(arguments.card.read_text()) if arguments.card else None,
-            on_progress=print,
-        )
+        with progress_bar("converting") as on_progress:
+            convert(
+                checkpoint,
+                arguments.output,
+                name=arguments.name or arguments.output.name,
+                quantization=arguments.quantization,
+                description=json.loads(arguments.card.read_text()) if arguments.card else None,
+                on_progress=on_progress,
+            )
     except (ConvertError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from santa_lsp import __version__, settings
+from santa_lsp import __version__, model_commands, settings
 from santa_lsp.completer import Completer, Completion
 from santa_lsp.context import CompletionContext, language_of
 from santa_lsp.engine import EngineError
@@ -21,7 +21,8 @@ EXAMPLES = """examples:
   santa-lsp complete examples/shapes.py:18:16         one completion, in the terminal
   cat main.js | santa-lsp complete -:10:5 --language javascript
   santa-lsp models list                               the models on this machine
-  santa-lsp export CHECKPOINT OUTPUT                  a training checkpoint -> a model
+  santa-lsp models add bigcode/gpt_bigcode-santacoder SantaCoder itself, 1.1B parameters
+  santa-lsp export CHECKPOINT OUTPUT                  a checkpoint -> a model directory
   santa-lsp doctor                                    is everything well, and how fast is it?
 """
 
@@ -93,21 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print an object instead of the file")
     complete.set_defaults(run=_complete)
 
-    models = commands.add_parser("models", help="the models on this machine")
-    actions = models.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="name, size, licence")
-    listing.set_defaults(run=_list_models)
-    info = actions.add_parser(
-        "info", help="what a model's santa.json says, and its checksums tested"
-    )
-    info.add_argument("name", metavar="NAME|DIR")
-    info.set_defaults(run=_show_model)
-
-    export = commands.add_parser("export", help="a gpt_bigcode checkpoint -> a model directory")
-    export.add_argument("checkpoint", type=Path)
-    export.add_argument("output", type=Path)
-    export.add_argument("--quantization", default="int8", metavar="TYPE")
-    export.set_defaults(run=_export)
+    model_commands.add_parsers(commands)
 
     doctor = commands.add_parser("doctor", parents=[common], help="machine, model, measured speed")
     doctor.add_argument("--json", action="store_true")
@@ -239,44 +226,6 @@ def _show_completion(completer: Completer, context: CompletionContext) -> None:
     print(f"{plain}{dim}{after}{plain}")
     if not isinstance(result, Completion):
         print(f"santa-lsp: nothing to show: {result.reason}", file=sys.stderr)
-
-
-def _list_models(arguments: argparse.Namespace) -> None:
-    from santa_lsp.models import installed
-
-    print(f"{'NAME':<24}{'PARAMETERS':>11}{'SIZE':>10}  LICENCE")
-    for model in installed():
-        parameters = f"{model.card.get('parameters', 0) / 1e6:.1f}M"
-        size = f"{model.size / 1e6:.1f} MB"
-        print(
-            f"{model.name:<24}{parameters:>11}{size:>10}  {model.card.get('licence') or 'unknown'}"
-        )
-
-
-def _show_model(arguments: argparse.Namespace) -> None:
-    from santa_lsp.models import find, verify
-
-    model = find(arguments.name)
-    verify(model)
-    print(
-        json.dumps({"directory": str(model.directory), **model.card}, indent=2, ensure_ascii=False)
-    )
-
-
-def _export(arguments: argparse.Namespace) -> None:
-    from santa_lsp.convert import ConvertError, convert
-
-    try:
-        output = convert(
-            arguments.checkpoint,
-            arguments.output,
-            name=arguments.output.name,
-            quantization=arguments.quantization,
-            on_progress=lambda done, total: None,
-        )
-    except ConvertError as error:
-        sys.exit(f"santa-lsp: {error}")
-    print(f"done; try it: santa-lsp complete FILE:LINE:COLUMN --model {output}")
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

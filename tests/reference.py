@@ -39,7 +39,14 @@ def write_tokenizer(folder: Path, dialect: str = "hyphen") -> None:
 def random_model(**config: Any) -> GPTBigCodeForCausalLM:
     """A small model whose every parameter matters: biases and norms are far from 0 and 1."""
     torch.manual_seed(0)
-    sizes = {"vocab_size": 301, "n_positions": 96, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 200}
+    sizes = {
+        "vocab_size": 301,
+        "n_positions": 96,
+        "n_embd": 64,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_inner": 200,
+    }
     values = {**sizes, "bos_token_id": 0, "eos_token_id": 0, **config}
     model = GPTBigCodeForCausalLM(GPTBigCodeConfig(**values)).eval().float()
     with torch.no_grad():

@@ -133,7 +133,10 @@ def test_what_does_not_fit_is_refused_with_its_reason(
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "cannot be read"),
         (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no weights: none of"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "neither safetensors"),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99),
+            "neither safetensors",
+        ),
         (lambda folder: cut_short(folder / "model.safetensors", 99), "is damaged"),
         (lambda folder: cut_short(folder / "model.safetensors", -9), "is cut short"),
         (lambda folder: write_index(folder, "{}"), "index.json is damaged"),
@@ -177,7 +180,10 @@ def test_progress_counts_every_tensor_once(tmp_path: Path) -> None:
     for quantization in ("int8", "float16"):
         seen: list[tuple[int, int]] = []
         convert(
-            checkpoint, tmp_path / quantization, name="x", quantization=quantization,
+            checkpoint,
+            tmp_path / quantization,
+            name="x",
+            quantization=quantization,
             on_progress=lambda *each, seen=seen: seen.append(each),  # type: ignore[misc]
         )
         assert seen == [(done, total) for done in range(1, total + 1)]

@@ -199,7 +199,8 @@ def test_other_float_types_are_read(
 
 
 @pytest.mark.parametrize(
-    ("quantization", "most"), [("float16", 0.1), ("bfloat16", 0.6), ("int8", 0.6), ("int8_float16", 0.6)]
+    ("quantization", "most"),
+    [("float16", 0.1), ("bfloat16", 0.6), ("int8", 0.6), ("int8_float16", 0.6)],
 )
 def test_quantizations_stay_near(tmp_path: Path, quantization: str, most: float) -> None:
     """Logits have a standard deviation of 4; greatest differences here."""
@@ -235,7 +236,9 @@ def test_the_dialect_is_found(tmp_path: Path, dialect: str) -> None:
         (lambda saved: saved.pop("args"), "no args"),
         (lambda saved: saved["model"].pop("language_model"), "no 'language_model'"),
         (
-            lambda saved: saved["model"]["language_model"]["encoder"].update({"x.weight": torch.ones(1)}),
+            lambda saved: saved["model"]["language_model"]["encoder"].update(
+                {"x.weight": torch.ones(1)}
+            ),
             "'x.weight', which is not supported",
         ),
     ],

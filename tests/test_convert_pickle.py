@@ -76,11 +76,23 @@ FLOATS = Global("torch", "FloatStorage")
 
 
 def tensor(
-    count: int = 6, offset: object = 0, shape: object = (2, 3), strides: object = (3, 1), state: object = None
+    count: int = 6,
+    offset: object = 0,
+    shape: object = (2, 3),
+    strides: object = (3, 1),
+    state: object = None,
 ) -> CallGlobal:
     storage = Persistent("storage", FLOATS, "0", "cpu", count)
     return CallGlobal(
-        "torch._utils", "_rebuild_tensor_v2", storage, offset, shape, strides, False, {}, state=state
+        "torch._utils",
+        "_rebuild_tensor_v2",
+        storage,
+        offset,
+        shape,
+        strides,
+        False,
+        {},
+        state=state,
     )
 
 
@@ -142,7 +154,9 @@ def test_unknown_classes_become_inert(tmp_path: Path) -> None:
         lambda mark: CallGlobal("torch._utils", "_rebuild_tensor_v2.__globals__"),
         lambda mark: CallGlobal("functools", "partial", Global("os", "system"), f"touch {mark}"),
         lambda mark: CallGlobal("torch", "load", str(mark)),
-        lambda mark: CallGlobal("santa_lsp.models", "home", state={"__class__": Global("os", "system")}),
+        lambda mark: CallGlobal(
+            "santa_lsp.models", "home", state={"__class__": Global("os", "system")}
+        ),
     ],
 )
 def test_a_hostile_pickle_runs_nothing(tmp_path: Path, call: Callable[[Path], object]) -> None:

@@ -19,7 +19,7 @@ from santa_lsp.convert.specification import build_spec
 from santa_lsp.engine import EngineError, GenerationParameters
 from santa_lsp.prompt import END_OF_TEXT, Order, find_dialect
 
-__all__ = ["QUANTIZATIONS", "ConvertError", "convert"]
+__all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
 
 QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16", "float32")
 
@@ -39,8 +39,7 @@ def convert(
     licence files; it appears only when it is complete and has made a completion. `description` goes
     into santa.json. Raises ConvertError.
     """
-    if quantization not in QUANTIZATIONS:
-        raise ConvertError(f"quantization {quantization!r} is not one of {', '.join(QUANTIZATIONS)}")
+    require_quantization(quantization)
     if output.exists():
         raise ConvertError(f"{output} exists already; remove it or choose another name")
     found = open_checkpoint(checkpoint)
@@ -72,6 +71,14 @@ def convert(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return output
+
+
+def require_quantization(quantization: str) -> None:
+    """Raises ConvertError when there is none of that name."""
+    if quantization not in QUANTIZATIONS:
+        raise ConvertError(
+            f"quantization {quantization!r} is not one of {', '.join(QUANTIZATIONS)}"
+        )
 
 
 def _write_card(
@@ -130,7 +137,9 @@ def _read_tokenizer(path: Path) -> Tokenizer:
 def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
     """Tokens in id order; ids that the tokenizer lacks (padded embeddings) get names of their own."""
     if tokenizer.token_to_id(END_OF_TEXT) is None:
-        raise ConvertError(f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end")
+        raise ConvertError(
+            f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end"
+        )
     if tokenizer.get_vocab_size() > vocab_size:
         raise ConvertError(
             f"tokenizer.json has {tokenizer.get_vocab_size()} tokens, the model only {vocab_size}"

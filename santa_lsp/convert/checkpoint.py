@@ -81,7 +81,9 @@ def _find_weights(path: Path) -> Path:
     iteration = path
     if iterations := sorted(path.glob("iter_*/")):
         iteration = iterations[-1]
-        if (latest := path / _LATEST).is_file() and (number := latest.read_text().strip()).isdigit():
+        if (latest := path / _LATEST).is_file() and (
+            number := latest.read_text().strip()
+        ).isdigit():
             iteration = path / f"iter_{int(number):07}"
     parts = sorted(iteration.glob("mp_rank_*/"))
     if len(parts) > 1:

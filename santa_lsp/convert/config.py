@@ -30,7 +30,9 @@ class ModelConfig:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise ConvertError(f"the checkpoint's {name} must be a positive number, not {value!r}")
+                raise ConvertError(
+                    f"the checkpoint's {name} must be a positive number, not {value!r}"
+                )
         if self.n_embd % self.n_head:
             raise ConvertError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from santa_lsp.models import ModelError
 
-class ConvertError(Exception):
-    """A checkpoint that cannot be converted; says why and what to do."""
+
+class ConvertError(ModelError):
+    """A checkpoint that cannot become a model; says why and what to do."""

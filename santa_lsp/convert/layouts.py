@@ -110,7 +110,9 @@ def _megatron_name(name: str) -> str:
         return f"ln_f.{kind}"
     match = re.fullmatch(r"layers\.(\d+)\.(?:self_)?(.+)", module)
     if match is None or match[2] not in _MEGATRON_NAMES:
-        raise ConvertError(f"the Megatron-LM checkpoint has a tensor {name!r}, which is not supported")
+        raise ConvertError(
+            f"the Megatron-LM checkpoint has a tensor {name!r}, which is not supported"
+        )
     return f"h.{match[1]}.{_MEGATRON_NAMES[match[2]]}.{kind}"
 
 

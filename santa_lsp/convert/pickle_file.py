@@ -67,10 +67,14 @@ def read_pickle(path: Path) -> Any:
             (record,) = (name for name in members if name.endswith("/" + _RECORD))
             folder = record.removesuffix(_RECORD)
             if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-                raise ConvertError(f"{path} is a compressed zip file, which torch.save never writes")
+                raise ConvertError(
+                    f"{path} is a compressed zip file, which torch.save never writes"
+                )
             order = folder + "byteorder"
             if order in members and archive.read(order) != b"little":
-                raise ConvertError(f"{path} was saved on a big-endian machine; save it again elsewhere")
+                raise ConvertError(
+                    f"{path} was saved on a big-endian machine; save it again elsewhere"
+                )
             with archive.open(record) as pickled:
                 return _TensorUnpickler(pickled, path, folder, members).load()
     except ConvertError:

@@ -41,7 +41,9 @@ def strided(
 
     def read() -> Array:
         if dtype not in ITEM_SIZES:
-            raise ConvertError(f"{path.name} holds a tensor of {dtype}; only floats can be converted")
+            raise ConvertError(
+                f"{path.name} holds a tensor of {dtype}; only floats can be converted"
+            )
         if 0 in shape:
             return np.zeros(shape, np.float32)
         count = 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,13 @@ def home() -> Path:
 
 
 def embedded_directory() -> Path:
-    return Path(__file__).parent / "data" / EMBEDDED
+    return Path(__file__).parents[1] / "data" / EMBEDDED
 
 
 def installed() -> list[Model]:
-    """The embedded model, then the user's by name; damaged ones are left out."""
-    directories = [embedded_directory(), *sorted((home() / "models").glob("*/"))]
+    """The embedded model, then the user's by name; damaged and unfinished ones are left out."""
+    folders = (each for each in (home() / "models").glob("*/") if not each.name.startswith("."))
+    directories = [embedded_directory(), *sorted(folders)]
     found = []
     for directory in directories:
         try:
@@ -58,6 +60,20 @@ def installed() -> list[Model]:
         except ModelError:
             continue
     return found
+
+
+def remove(name: str) -> None:
+    """Delete a model of the user's folder, a damaged one too. Raises ModelError."""
+    if name == EMBEDDED:
+        raise ModelError(f"{EMBEDDED} comes with santa-lsp; it goes when santa-lsp is uninstalled")
+    directory = home() / "models" / name
+    if Path(name).name != name or not directory.is_dir():
+        known = ", ".join(model.name for model in installed() if model.name != EMBEDDED)
+        raise ModelError(f"there is no model {name!r} to remove; there is {known or 'none'}")
+    # Renamed first: a removal that is cut short must not leave half a model under its name.
+    condemned = directory.with_name(f".{name}.removed")
+    directory.rename(condemned)
+    shutil.rmtree(condemned)
 
 
 def find(name: str) -> Model:

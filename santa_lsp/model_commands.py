@@ -1,0 +1,152 @@
+"""`santa-lsp models` and `santa-lsp export`: the commands about models, for the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from santa_lsp import models
+from santa_lsp.models import Model
+
+if TYPE_CHECKING:
+    from santa_lsp.models.catalogue import Licence
+
+QUANTIZATION_HELP = "int8 (default), int8_float16, float16, bfloat16 or float32"
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Both commands; each sets `run`."""
+    parser = commands.add_parser("models", help="the models on this machine")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="name, size, licence, languages, measured speed")
+    listing.set_defaults(run=_list)
+    adding = actions.add_parser("add", help="download or take a checkpoint, and convert it")
+    adding.add_argument("source", metavar="HUB_ID|PATH", help="such as bigcode/tiny_starcoder_py")
+    adding.add_argument("--name", help="default: the last part of the source")
+    adding.add_argument("--revision", help="a branch, tag or commit of the repository")
+    adding.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
+    adding.add_argument("--accept-license", action="store_true", help="without being asked")
+    adding.set_defaults(run=_add)
+    info = actions.add_parser(
+        "info", help="what a model's santa.json says, and its checksums tested"
+    )
+    info.add_argument("name", metavar="NAME|DIR")
+    info.set_defaults(run=_info)
+    removing = actions.add_parser("remove", help="delete a model that was added")
+    removing.add_argument("name", metavar="NAME")
+    removing.set_defaults(run=_remove)
+
+    export = commands.add_parser("export", help="a checkpoint -> a model directory")
+    export.add_argument("checkpoint", type=Path, help="a folder or a weights file")
+    export.add_argument("output", type=Path)
+    export.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
+    export.set_defaults(run=_export)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from santa_lsp.models import speeds
+    from santa_lsp.models.catalogue import CATALOGUE
+
+    rows = [("NAME", "PARAMETERS", "SIZE", "SPEED", "LANGUAGES", "LICENCE")]
+    for model in models.installed():
+        speed = speeds.recall(model)
+        rows.append(
+            (
+                model.directory.name,
+                _count(model.card.get("parameters", 0)),
+                f"{model.size / 1e6:.0f} MB",
+                f"{speed['decode_tokens_per_second']:.0f} tokens/s" if speed else "not measured",
+                ", ".join(model.card.get("languages", ())) or "unknown",
+                model.card.get("licence") or "unknown",
+            )
+        )
+    _print_table(rows)
+    print("\nOthers: santa-lsp models add HUB_ID")
+    _print_table(
+        [
+            (f"  {known.hub_id}", _count(known.parameters), known.licence.name)
+            for known in CATALOGUE.values()
+        ]
+    )
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _count(parameters: float) -> str:
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.1f}M"
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    from santa_lsp.convert.progress import progress_bar
+    from santa_lsp.models.install import add
+
+    def accept(licence: Licence, download: str) -> bool:
+        print(f"{download}\nLicence: {licence.name}, {licence.url}")
+        if licence.restrictions:
+            print(licence.restrictions)
+        if arguments.accept_license:
+            return True
+        return sys.stdin.isatty() and input("Do you accept it? [y/N] ").lower() in ("y", "yes")
+
+    with progress_bar("converting") as on_progress:
+        model = add(
+            arguments.source,
+            name=arguments.name,
+            revision=arguments.revision,
+            quantization=arguments.quantization,
+            accept=accept,
+            on_progress=on_progress,
+        )
+    _announce(model, model.directory.name)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from santa_lsp.models import speeds
+
+    model = models.find(arguments.name)
+    models.verify(model)
+    about = {
+        "directory": str(model.directory),
+        "bytes": model.size,
+        **model.card,
+        "measured_speed": speeds.recall(model),
+    }
+    print(json.dumps(about, indent=2, ensure_ascii=False))
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    models.remove(arguments.name)
+    print(f"removed {arguments.name}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from santa_lsp.convert import convert
+    from santa_lsp.convert.progress import progress_bar
+
+    with progress_bar("converting") as on_progress:
+        output = convert(
+            arguments.checkpoint,
+            arguments.output,
+            name=arguments.output.name,
+            quantization=arguments.quantization,
+            on_progress=on_progress,
+        )
+    _announce(models.open_model(output), str(output))
+
+
+def _announce(model: Model, name: str) -> None:
+    """What was made, and how to use it."""
+    if model.card["fim_dialect"] is None:
+        print(
+            "its tokenizer has no fill-in-the-middle tokens: it completes from the text before the "
+            "cursor alone"
+        )
+    print(f"{model.size / 1e6:.0f} MB in {model.directory}, loaded and tried")
+    print(f"use it: santa-lsp --model {name}, or the setting model = {name!r} in your editor")
