@@ -1,4 +1,4 @@
-"""transformers' own model with random weights, and writers of the three published formats of such weights.
+"""transformers' own model with random weights, and writers of the three published formats.
 
 Nothing here comes from santa_lsp.convert: the formats are written as their authors describe them.
 """
@@ -89,7 +89,7 @@ def write_config(folder: Path, values: dict[str, Any]) -> None:
 
 
 def custom_weights(model: GPTBigCodeForCausalLM) -> dict[str, torch.Tensor]:
-    """The original repository's: Conv1D matrices [in, out], q_attn and kv_attn, causal masks saved."""
+    """The original repository's: Conv1D matrices [in, out], q_attn and kv_attn, causal masks."""
     width, found = model.config.n_embd, {}
     for name, tensor in weights(model).items():
         conv1d = tensor.t().contiguous() if ".attn." in name or ".mlp." in name else tensor

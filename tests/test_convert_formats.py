@@ -84,7 +84,7 @@ def write_split_attention(model: Model, folder: Path) -> None:
 
 
 def write_megatron(model: Model, folder: Path) -> None:
-    """A run's folder with two iterations, the older of which is broken, and the true vocabulary size."""
+    """A run's folder with two iterations, the older of which is broken, and a config.json."""
     for iteration in (500000, 600000):
         (folder / f"iter_{iteration:07}" / "mp_rank_00").mkdir(parents=True)
     (folder / "iter_0500000" / "mp_rank_00" / "model_optim_rng.pt").write_bytes(b"old")
@@ -161,7 +161,7 @@ def test_square_matrices_alone_are_refused(tmp_path: Path) -> None:
 
 
 def test_megatron_arguments_stand_in_for_a_config(tmp_path: Path) -> None:
-    """All of the run's folder, one iteration, one rank or the file itself; padding rows stay then."""
+    """The run's folder, one iteration, one rank or the file itself; padding rows stay."""
     model = reference.random_model(layer_norm_epsilon=1e-3)
     folder = tmp_path / "checkpoint"
     write_megatron(model, folder)
@@ -239,7 +239,7 @@ def test_the_dialect_is_found(tmp_path: Path, dialect: str) -> None:
             lambda saved: saved["model"]["language_model"]["encoder"].update(
                 {"x.weight": torch.ones(1)}
             ),
-            "'x.weight', which is not supported",
+            "tensor 'x.weight' is not supported",
         ),
     ],
 )

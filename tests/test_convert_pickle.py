@@ -225,7 +225,7 @@ def test_a_storage_cannot_be_moved(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused(tmp_path: Path, length: int) -> None:
     file = write(tmp_path / "file", {"w": tensor()})
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(ConvertError, match="no file of torch.save, or damaged"):
+    with pytest.raises(ConvertError, match=r"no file of torch\.save, or damaged"):
         read_pickle(file)
 
 

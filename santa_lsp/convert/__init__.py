@@ -1,4 +1,4 @@
-"""Any SantaCoder-family checkpoint -> a CTranslate2 model directory. Needs neither torch nor transformers."""
+"""Any SantaCoder-family checkpoint -> a CTranslate2 model directory, without torch."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def convert(
     description: Mapping[str, object] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Write the model directory `output` and return it; `on_progress` gets tensors done and in all.
+    """Write the model directory `output` and return it; `on_progress` gets tensors done, in all.
 
-    `output` gets `model.bin config.json vocabulary.json tokenizer.json santa.json` and the checkpoint's
-    licence files; it appears only when it is complete and has made a completion. `description` goes
-    into santa.json. Raises ConvertError.
+    `output` gets `model.bin config.json vocabulary.json tokenizer.json santa.json` and the
+    checkpoint's licence files; it appears only when it is complete and has made a completion.
+    `description` goes into santa.json. Raises ConvertError.
     """
     require_quantization(quantization)
     if output.exists():
@@ -135,7 +135,7 @@ def _read_tokenizer(path: Path) -> Tokenizer:
 
 
 def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
-    """Tokens in id order; ids that the tokenizer lacks (padded embeddings) get names of their own."""
+    """Tokens in id order; ids the tokenizer lacks (padded embeddings) get names of their own."""
     if tokenizer.token_to_id(END_OF_TEXT) is None:
         raise ConvertError(
             f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end"

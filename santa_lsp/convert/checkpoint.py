@@ -1,4 +1,4 @@
-"""A checkpoint on disk: which files hold it, in which format, and its tensors under canonical names."""
+"""A checkpoint on disk: which files hold it, and its tensors under canonical names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint of a folder, a Megatron-LM run's folder or a weights file. Raises ConvertError."""
+    """Of a folder, a Megatron-LM run's folder or a weights file. Raises ConvertError."""
     if not path.exists():
         raise ConvertError(f"there is no checkpoint {path}")
     weights = _find_weights(path)
@@ -78,21 +78,23 @@ def _find_weights(path: Path) -> Path:
             return path / name
     if (path / "adapter_config.json").is_file():
         raise ConvertError(f"{path} is an adapter; merge it into its model and save that")
-    iteration = path
-    if iterations := sorted(path.glob("iter_*/")):
-        iteration = iterations[-1]
-        if (latest := path / _LATEST).is_file() and (
-            number := latest.read_text().strip()
-        ).isdigit():
-            iteration = path / f"iter_{int(number):07}"
-    parts = sorted(iteration.glob("mp_rank_*/"))
-    if len(parts) > 1:
+    iteration = _newest_iteration(path)
+    ranks = sorted(iteration.glob("mp_rank_*/"))
+    if len(ranks) > 1:
         raise ConvertError(
-            f"{iteration} is split over {len(parts)} parallel ranks; merge them with Megatron-LM's tools"
+            f"{iteration} is split over {len(ranks)} parallel ranks; merge them with "
+            "Megatron-LM's tools"
         )
-    if parts and (parts[0] / MEGATRON_WEIGHTS).is_file():
-        return parts[0] / MEGATRON_WEIGHTS
+    if ranks and (ranks[0] / MEGATRON_WEIGHTS).is_file():
+        return ranks[0] / MEGATRON_WEIGHTS
     raise ConvertError(f"{path} has no weights: none of {', '.join(WEIGHTS)}")
+
+
+def _newest_iteration(run: Path) -> Path:
+    """The folder of a Megatron-LM run that counts; the run's own when it has none."""
+    if (latest := run / _LATEST).is_file() and (number := latest.read_text().strip()).isdigit():
+        return run / f"iter_{int(number):07}"
+    return max(run.glob("iter_*/"), default=run)
 
 
 def _read_weights(path: Path) -> Mapping[str, Any]:

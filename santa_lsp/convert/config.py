@@ -45,20 +45,20 @@ def from_json(values: Mapping[str, Any]) -> ModelConfig:
     """Of a `config.json`. Raises ConvertError."""
     if (kind := values.get("model_type", "gpt_bigcode")) not in _MODEL_TYPES:
         raise ConvertError(
-            f"model_type {kind!r} is another architecture; only {' and '.join(_MODEL_TYPES)} are supported"
+            f"model_type {kind!r} is another architecture; "
+            f"only {' and '.join(_MODEL_TYPES)} are supported"
         )
     _refuse(values, "add_cross_attention", "scale_attn_by_inverse_layer_idx")
+    width = _required(values, "n_embd")
+    variants = ("activation_function", "layer_norm_epsilon", "scale_attn_weights")
     return ModelConfig(
-        n_inner=values.get("n_inner") or 4 * _required(values, "n_embd"),
-        **{
-            name: _required(values, name)
-            for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
-        },
-        **{
-            name: values[name]
-            for name in ("activation_function", "layer_norm_epsilon", "scale_attn_weights")
-            if name in values
-        },
+        vocab_size=_required(values, "vocab_size"),
+        n_positions=_required(values, "n_positions"),
+        n_embd=width,
+        n_layer=_required(values, "n_layer"),
+        n_head=_required(values, "n_head"),
+        n_inner=values.get("n_inner") or 4 * width,
+        **{name: values[name] for name in variants if name in values},
     )
 
 

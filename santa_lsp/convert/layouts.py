@@ -1,8 +1,8 @@
 """The three published layouts of SantaCoder's weights -> canonical names and shapes.
 
-Canonical are transformers' gpt_bigcode names without the leading `transformer.`, every matrix as nn.Linear has it
-([out, in]), and `attn.c_attn` with rows q | k | v: n_embd rows of q, then of k and v one head's (multi-query
-attention) or n_embd (multi-head attention).
+Canonical are transformers' gpt_bigcode names without the leading `transformer.`, every matrix as
+nn.Linear has it ([out, in]), and `attn.c_attn` with rows q | k | v: n_embd rows of q, then of k and
+v one head's (multi-query attention) or n_embd (multi-head attention).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def canonical_shapes(config: ModelConfig, attention_rows: int) -> dict[str, tupl
 
 
 def from_hugging_face(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """gpt_bigcode's Linear layers or the original repository's Conv1D layers, told apart by shape."""
+    """gpt_bigcode's Linear or the original repository's Conv1D layers, told apart by shape."""
     found = {
         name.removeprefix("transformer."): tensor
         for name, tensor in tensors.items()
@@ -110,9 +110,7 @@ def _megatron_name(name: str) -> str:
         return f"ln_f.{kind}"
     match = re.fullmatch(r"layers\.(\d+)\.(?:self_)?(.+)", module)
     if match is None or match[2] not in _MEGATRON_NAMES:
-        raise ConvertError(
-            f"the Megatron-LM checkpoint has a tensor {name!r}, which is not supported"
-        )
+        raise ConvertError(f"Megatron-LM's tensor {name!r} is not supported")
     return f"h.{match[1]}.{_MEGATRON_NAMES[match[2]]}.{kind}"
 
 
@@ -122,8 +120,8 @@ def _has_conv1d(tensors: Mapping[str, Tensor], config: ModelConfig) -> bool:
         if tensor is not None and len(tensor.shape) == 2 and tensor.shape[0] != tensor.shape[1]:
             return tensor.shape[0] == config.n_embd
     raise ConvertError(
-        "no tensor h.0.mlp.c_fc.weight or h.0.attn.c_attn.weight tells whether matrices are [in, out] "
-        "or [out, in]; save the checkpoint with transformers' GPTBigCodeForCausalLM"
+        "no tensor h.0.mlp.c_fc.weight or h.0.attn.c_attn.weight tells whether matrices are "
+        "[in, out] or [out, in]; save the checkpoint with transformers' GPTBigCodeForCausalLM"
     )
 
 
@@ -145,7 +143,7 @@ def _separate_heads(tensors: dict[str, Tensor], config: ModelConfig) -> None:
 
 
 def _checked(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """The tensors, each of the right shape, none missing and none left over; no head when it is tied."""
+    """The tensors, each of the right shape, none missing or left over; no head if it is tied."""
     attention = tensors.get("h.0.attn.c_attn.weight")
     multi_head = attention is not None and attention.shape[0] == 3 * config.n_embd
     rows = 3 * config.n_embd if multi_head else config.n_embd + 2 * config.head_dim

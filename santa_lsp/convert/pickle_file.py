@@ -1,7 +1,8 @@
 """Files of `torch.save`, read without torch and without running what the pickle says.
 
-A pickle is a program: it names functions and calls them. Here every name but those of a tensor's parts stands
-for a class that does nothing, so a hostile file can build nothing but dictionaries and lists of such objects.
+A pickle is a program: it names functions and calls them. Here every name but those of a tensor's
+parts stands for a class that does nothing, so a hostile file can build nothing but dictionaries and
+lists of such objects.
 """
 
 from __future__ import annotations
@@ -67,14 +68,10 @@ def read_pickle(path: Path) -> Any:
             (record,) = (name for name in members if name.endswith("/" + _RECORD))
             folder = record.removesuffix(_RECORD)
             if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-                raise ConvertError(
-                    f"{path} is a compressed zip file, which torch.save never writes"
-                )
+                raise ConvertError(f"{path} is compressed, which torch.save never does")
             order = folder + "byteorder"
             if order in members and archive.read(order) != b"little":
-                raise ConvertError(
-                    f"{path} was saved on a big-endian machine; save it again elsewhere"
-                )
+                raise ConvertError(f"{path} is from a big-endian machine; save it on another")
             with archive.open(record) as pickled:
                 return _TensorUnpickler(pickled, path, folder, members).load()
     except ConvertError:
@@ -122,7 +119,7 @@ class _TensorUnpickler(pickle.Unpickler):
     def _rebuild_tensor(
         self, storage: Any, offset: Any, shape: Any, strides: Any, *_: object
     ) -> Tensor:
-        """torch's view of a storage, checked: a view that leaves its storage would read other memory."""
+        """torch's view of a storage, checked: beyond its storage lies other memory."""
         numbers = (offset, *shape, *strides)
         if not isinstance(storage, _Storage) or not all(isinstance(n, int) for n in numbers):
             raise ValueError("a tensor is not made of a storage and whole numbers")

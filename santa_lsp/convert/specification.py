@@ -1,4 +1,4 @@
-"""Canonical tensors -> CTranslate2's specification of the model, which reads and quantizes one at a time."""
+"""Canonical tensors -> CTranslate2's specification, which reads and quantizes one at a time."""
 
 from __future__ import annotations
 
@@ -78,8 +78,9 @@ def build_spec(
         if not config.scale_attn_weights:
             attention.queries_scale = np.float32(1)
         if multi_query:
-            # Undocumented in CTranslate2 4.8: without this attribute the cache holds a copy of the one
-            # key/value head for every query head. tests/test_convert.py fails if it stops working.
+            # Undocumented in CTranslate2 4.8: without this attribute the cache holds a copy of the
+            # one key/value head for every query head. tests/test_convert.py fails if it stops
+            # working.
             object.__setattr__(attention, "multi_query", np.int8(1))
     decoder.projection.weight = variable(
         "lm_head.weight" if "lm_head.weight" in tensors else "wte.weight"

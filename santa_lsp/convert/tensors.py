@@ -1,4 +1,4 @@
-"""Tensors that stay in their file until they are read, one at a time: a model need not fit in memory twice."""
+"""Tensors that stay in their file until they are read: no model need fit in memory whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEM_SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A shape, and `read`, which gives a fresh contiguous float32 array of it. May raise ConvertError."""
+    """A shape, and `read`: a fresh contiguous float32 array of it, or ConvertError."""
 
     shape: tuple[int, ...]
     read: Callable[[], Array]
@@ -37,13 +37,11 @@ def stored(path: Path, offset: int, dtype: str, shape: tuple[int, ...]) -> Tenso
 def strided(
     path: Path, offset: int, dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> Tensor:
-    """A tensor at a byte offset of a file with steps of `strides` elements; both must be in range."""
+    """A tensor at a byte offset of a file, with steps of `strides` elements; all in range."""
 
     def read() -> Array:
         if dtype not in ITEM_SIZES:
-            raise ConvertError(
-                f"{path.name} holds a tensor of {dtype}; only floats can be converted"
-            )
+            raise ConvertError(f"{path.name} holds {dtype}; only floats can be converted")
         if 0 in shape:
             return np.zeros(shape, np.float32)
         count = 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))

@@ -137,7 +137,7 @@ def _fetch(repository: Repository, file: HubFile, partial: Path) -> None:
     """Append what is missing; the library retries a cut connection, and shows its progress."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     with partial.open("ab") as output:
         http_get(
@@ -195,9 +195,9 @@ def _explained(hub_id: str, revision: str | None) -> Iterator[None]:
         if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "requests"):
             raise
         raise HubError(
-            f"the hub cannot be reached ({_one_line(error)}); what has arrived is kept, so run the "
-            f"same command again, or copy the files of {page} from a machine that has a network and "
-            "run santa-lsp models add FOLDER"
+            f"the hub cannot be reached ({_one_line(error)}); what has arrived is kept: run the "
+            f"same command again, or download {page} on a machine that has a network, copy it here "
+            "and run santa-lsp models add FOLDER"
         ) from error
 
 
