@@ -119,7 +119,8 @@ def _check(model_dir: Path) -> None:
     context = CompletionContext("python", "add.py", "def add(a, b):\n    return ", "\n")
     parameters = GenerationParameters(max_new_tokens=4)
     try:
-        engine = CTranslate2Engine(models.open_model(model_dir), device="cpu", threads=1)
+        # "auto" quantizes what the processor cannot compute as it is, instead of widening it.
+        engine = CTranslate2Engine(models.open_model(model_dir), "cpu", "auto", threads=1)
         budget = engine.n_positions - parameters.max_new_tokens
         prompt_ids = prompt.build(context, engine.encode, engine.fim, engine.order, budget)
         engine.generate(prompt_ids, parameters, lambda token: False)
