@@ -161,7 +161,10 @@ def _complete(arguments: argparse.Namespace) -> None:
 
     context = read_place(arguments.place, arguments.language)
     found = dataclasses.replace(_settings(arguments), exclude=())  # asked for by name
-    completer = Completer(load_engine(found), found.completer_config(), CompletionCache())
+    engine = load_engine(found)
+    if engine.notice:
+        print(f"santa-lsp: {engine.notice}", file=sys.stderr)
+    completer = Completer(engine, found.completer_config(), CompletionCache())
     if arguments.json:
         result = completer.complete(context)
         answer = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from santa_lsp import __version__, models
 from santa_lsp.engine import EngineError, GenerationParameters
-from santa_lsp.models import Model, ModelError
+from santa_lsp.models import Model, ModelError, speeds
 from santa_lsp.settings import Settings
 
 #: Instruction sets that CTranslate2's int8 kernels use, best first, by the flag Linux shows.
@@ -50,14 +50,16 @@ def examine(settings: Settings) -> dict[str, Any]:
             "licence": model.card.get("licence"),
         }
         findings["speed"] = measure(model, settings)
+        fastest = max(findings["speed"], key=lambda run: run["decode_tokens_per_second"])
+        speeds.record(model, fastest)
     except (ModelError, EngineError) as error:
         problems.append(str(error))
         return findings
-    fastest = max(run["decode_tokens_per_second"] for run in findings["speed"])
-    if fastest < SLOW_DECODE:
+    decode = fastest["decode_tokens_per_second"]
+    if decode < SLOW_DECODE:
         problems.append(
-            f"{model.name} decodes {fastest:.0f} tokens/s here, which feels slow: use a smaller "
-            f"model, or set maxNewTokens to {max(8, int(fastest))}"
+            f"{model.name} decodes {decode:.0f} tokens/s here, which feels slow: use a smaller "
+            f"model, or set maxNewTokens to {max(8, int(decode))}"
         )
     if not findings["instruction_sets"]:
         problems.append("no vector instructions known to CTranslate2 were found; it will be slow")

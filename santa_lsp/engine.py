@@ -41,12 +41,16 @@ class TextStream(Protocol):
 
 
 class Engine(Protocol):
-    """A loaded model. Calls may come from any thread, one at a time."""
+    """A loaded model. Calls may come from any thread, one at a time.
+
+    `notice` is what the user should know of how it was loaded; empty when all is well.
+    """
 
     n_positions: int
     fim: FimIds | None
     order: Order
     end_of_text: int
+    notice: str
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text: never a special token, whatever the text spells."""

@@ -38,6 +38,7 @@ class ModelThread:
         self._loaded = asyncio.Event()  # a first load has ended, well or badly
         self.state: State = "loading"
         self.failure = ""
+        self.notice = ""
 
     async def load(self, settings: Settings) -> None:
         """Load the settings' model; on failure `state` is "failed" and `failure` says why.
@@ -45,7 +46,7 @@ class ModelThread:
         A model that served before goes on serving until the new one is loaded, and stays if the new
         one cannot be.
         """
-        self.state, self.failure = "loading", ""
+        self.state, self.failure, self.notice = "loading", "", ""
         try:
             await self._run(self._load, settings)
             self.state = "ready"
@@ -98,6 +99,7 @@ class ModelThread:
 
     def _load(self, settings: Settings) -> None:
         self._engine = self._load_engine(settings)
+        self.notice = self._engine.notice
         self._cache.clear()
         self.configure(settings)
 

@@ -113,6 +113,8 @@ class SantaServer(HardenedServer):
             self.work_done_progress.end(token, types.WorkDoneProgressEnd())
         if self.model.failure:
             self.say(types.MessageType.Error, f"santa-lsp: {self.model.failure}")
+        if self.model.notice:
+            self.say(types.MessageType.Warning, f"santa-lsp: {self.model.notice}")
         self.send_status()
 
     async def _begin_progress(self, title: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from santa_lsp.context import CompletionContext
@@ -17,6 +19,14 @@ def at_cursor(text: str, **fields: object) -> CompletionContext:
     prefix, _, suffix = text.partition(CURSOR)
     values = {"language": "python", "path": "file.py", "uri": "file:///file.py", **fields}
     return CompletionContext(prefix=prefix, suffix=suffix, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests and the processes they start keep for a user, they keep in a folder of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SANTA_LSP_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

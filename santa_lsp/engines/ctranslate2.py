@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from santa_lsp.engine import EngineError, GenerationParameters, Token
+from santa_lsp.engines.devices import load_generator, load_on_cpu
 from santa_lsp.models import Model
 from santa_lsp.prompt import END_OF_TEXT, FimIds, Order, find_dialect
 
@@ -37,17 +38,8 @@ class CTranslate2Engine:
         if end_of_text is None:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
         self.end_of_text: int = end_of_text
-        try:
-            generator = ctranslate2.Generator(
-                str(model.directory),
-                device=device,
-                compute_type=compute_type,
-                intra_threads=threads or (1 if model.size < SMALL else 0),
-            )
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"{model.directory} cannot be loaded ({error}); install the model again"
-            ) from error
+        self._threads = threads or (1 if model.size < SMALL else 0)
+        generator, self.notice = load_generator(model, device, compute_type, self._threads)
         # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
         # the only reference in time.
         self._generators = [generator]
@@ -91,6 +83,12 @@ class CTranslate2Engine:
                 callback=step,
             )
         except RuntimeError as error:
+            if self.device == "cuda" and "out of memory" in str(error):
+                self._generators.clear()  # gives the memory back first
+                self._generators.append(load_on_cpu(self.model, "default", self._threads))
+                raise EngineError(
+                    f"the GPU ran out of memory; {self.model.name} runs on the CPU from now on"
+                ) from error
             raise EngineError(f"generation failed: {error}") from error
         finally:
             failure = step.release()

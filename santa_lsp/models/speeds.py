@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from santa_lsp.models import Model, home
 
 
 def record(model: Model, speed: Mapping[str, float]) -> None:
-    """Keep a measurement (see santa_lsp.doctor.measure); the model is known by its weights."""
+    """Keep a measurement (see santa_lsp.doctor.measure) where the folder can be written.
+
+    The model is known by its weights, whatever it is called.
+    """
     measured = {**_read(), _key(model): dict(speed)}
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    _file().write_text(json.dumps(measured, indent=2) + "\n")
+    with suppress(OSError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        _file().write_text(json.dumps(measured, indent=2) + "\n")
 
 
 def recall(model: Model) -> Mapping[str, float] | None:

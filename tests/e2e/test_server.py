@@ -387,6 +387,19 @@ def test_a_model_that_cannot_be_selected_leaves_the_old_one(server: LspClient) -
     first_completion(server, uri, SHAPES)
 
 
+def test_switching_models_keeps_the_documents(server: LspClient, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(embedded_directory(), other)
+    uri, text = "file:///switch.py", "import os\n" + SHAPES
+    server.open(uri, SHAPES)
+    server.change(uri, 2, "import os\n", (0, 0))
+    position, item = first_completion(server, uri, text)
+    for name in (str(other), "santa-mini"):
+        command = {"command": "santa.selectModel", "arguments": [name]}
+        server.request("workspace/executeCommand", command)
+        assert ask(server, uri, position)["items"][0]["insertText"] == item["insertText"]
+
+
 def test_the_users_code_is_never_logged() -> None:
     secret = "tell_nobody_about_this_name"
     with start(options={**OPTIONS, "logLevel": "debug"}) as client:

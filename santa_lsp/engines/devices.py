@@ -1,0 +1,55 @@
+"""Where a model is computed and with which numbers: the GPU when there is one that can."""
+
+from __future__ import annotations
+
+import ctranslate2
+
+from santa_lsp.engine import EngineError
+from santa_lsp.models import Model
+from santa_lsp.prompt import END_OF_TEXT
+
+#: What a GPU computes unless the user says otherwise, by how the weights are stored.
+_CUDA_COMPUTE_TYPES = {"int8": "int8_float16", "int8_float16": "int8_float16", "float16": "float16"}
+
+
+def load_generator(
+    model: Model, device: str, compute_type: str, threads: int
+) -> tuple[ctranslate2.Generator, str]:
+    """The loaded model, and why it is not on the GPU when one is there but fails.
+
+    Raises EngineError.
+    """
+    if device == "cpu" or not ctranslate2.get_cuda_device_count():
+        if device == "cuda":
+            raise EngineError("CTranslate2 sees no CUDA device; set device to auto or cpu")
+        return load_on_cpu(model, compute_type, threads), ""
+    try:
+        return _load_on_cuda(model, compute_type), ""
+    except (RuntimeError, ValueError) as error:
+        generator = load_on_cpu(model, "default", threads)
+        return generator, f"{model.name} runs on the CPU, because the GPU failed: {error}"
+
+
+def load_on_cpu(model: Model, compute_type: str, threads: int) -> ctranslate2.Generator:
+    """`threads` 0 leaves the number to CTranslate2. Raises EngineError."""
+    try:
+        return ctranslate2.Generator(
+            str(model.directory), device="cpu", compute_type=compute_type, intra_threads=threads
+        )
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"{model.directory} cannot be loaded ({error}); install the model again"
+        ) from error
+
+
+def _load_on_cuda(model: Model, compute_type: str) -> ctranslate2.Generator:
+    if compute_type == "default":
+        wanted = _CUDA_COMPUTE_TYPES.get(str(model.card.get("quantization")), "default")
+        if wanted in ctranslate2.get_supported_compute_types("cuda"):
+            compute_type = wanted
+    generator = ctranslate2.Generator(
+        str(model.directory), device="cuda", compute_type=compute_type
+    )
+    # That a library is missing, or memory short, shows when something is computed.
+    generator.generate_batch([[END_OF_TEXT]], max_length=1)
+    return generator
