@@ -211,12 +211,30 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         convert(checkpoint, tmp_path / "model", name="x")
 
 
-def test_the_export_command(tmp_path: Path) -> None:
+EXPORT = """
+import sys
+for name in ("torch", "transformers", "safetensors", "huggingface_hub"):
+    sys.modules[name] = None  # what raises ImportError
+from santa_lsp.cli import main
+main(["export", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_the_export_command_needs_neither_torch_nor_a_hub(tmp_path: Path, file: str) -> None:
     checkpoint = write_checkpoint(tmp_path / "checkpoint")
-    argv = [sys.executable, "-m", "santa_lsp", "export", str(checkpoint), str(tmp_path / "out")]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT)
+    if file == "pytorch_model.bin":
+        torch = pytest.importorskip("torch")
+        arrays = load_file(checkpoint / "model.safetensors")
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        torch.save(state, checkpoint / file)
+        (checkpoint / "model.safetensors").unlink()
+    argv = [str(checkpoint), str(tmp_path / "out"), "--quantization", "float16"]
+    done = subprocess.run(
+        [sys.executable, "-c", EXPORT, *argv], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
-    assert models.open_model(tmp_path / "out").name == "out"
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1
-    assert "exists already" in done.stderr
+    assert "100%" in done.stderr  # progress
+    assert "loaded and tried" in done.stdout
+    assert "before the cursor alone" not in done.stdout
+    assert models.open_model(tmp_path / "out").card["quantization"] == "float16"

@@ -264,12 +264,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_commands_as_people_run_them(hub: Hub) -> None:
-    refused = run("add", SANTA, HF_ENDPOINT=hub.url)
-    assert refused.returncode == 1
-    assert "CodeML OpenRAIL-M v0.1, https://" in refused.stdout
-    assert "--accept-license" in refused.stderr.splitlines()[-1]
     done = run("add", SANTA, "--name", "mine", "--accept-license", HF_ENDPOINT=hub.url)
     assert done.returncode == 0, done.stderr
+    assert "CodeML OpenRAIL-M v0.1, https://" in done.stdout
     assert "100%" in done.stderr  # progress
     assert "santa-lsp --model mine" in done.stdout
     listed = run("list").stdout
@@ -294,6 +291,33 @@ def test_a_person_is_asked(
     monkeypatch.setattr(sys, "stdin", terminal)
     assert main("models", "add", SANTA) == (0 if accepted else 1)
     assert len(models.installed()) == (2 if accepted else 1)
+
+
+def test_without_a_terminal_the_licence_must_be_accepted_by_option(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert main("models", "add", SANTA) == 1
+    shown = capsys.readouterr().out
+    assert f"{SANTA}, 0.00 GB to download" in shown
+    assert OPENRAIL_RESTRICTIONS in shown
+    assert not hub.requests
+
+
+def test_a_model_without_fim_tokens_is_said_to_be_one(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "plain")
+    tokenizer = json.loads((checkpoint / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] = [
+        token for token in tokenizer["added_tokens"] if "fim" not in token["content"]
+    ]
+    tokenizer["model"]["vocab"] = {
+        token.replace("fim-", "no-"): i for token, i in tokenizer["model"]["vocab"].items()
+    }
+    (checkpoint / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert main("models", "add", str(checkpoint)) == 0
+    assert "before the cursor alone" in capsys.readouterr().out
 
 
 def test_measured_speed_and_details_are_shown(

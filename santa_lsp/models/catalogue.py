@@ -52,7 +52,7 @@ CATALOGUE = {
         KnownModel("bigcode/tiny_starcoder_py", 164e6, ("python",), BIGCODE),
         KnownModel("bigcode/starcoderbase-1b", 1.1e9, _STACK, BIGCODE),
         KnownModel("bigcode/starcoderbase-3b", 3e9, _STACK, BIGCODE),
-        KnownModel("bigcode/starcoderbase-7b", 7e9, _STACK, BIGCODE),
+        KnownModel("bigcode/starcoderbase-7b", 7.3e9, _STACK, BIGCODE),
         KnownModel("bigcode/starcoder", 15.5e9, _STACK, BIGCODE),
     )
 }
