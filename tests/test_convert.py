@@ -193,6 +193,7 @@ def test_licence_files_stay_with_the_weights(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "checkpoint")
     (checkpoint / "LICENSE.txt").write_text("terms")
     (checkpoint / "README.md").write_text("card")
+    (checkpoint / "LICENSES").mkdir()
     model = models.open_model(convert(checkpoint, tmp_path / "model", name="x"))
     assert (model.directory / "LICENSE.txt").read_text() == "terms"
     assert {"LICENSE.txt", "README.md"} < set(model.card["sha256"])

@@ -174,6 +174,13 @@ def test_a_repository_without_what_is_needed_is_refused_first(
     assert not hub.requests
 
 
+@pytest.mark.parametrize("name", ["LICENSE/../../../out", "LICENSES/mit", "x/config.json"])
+def test_files_elsewhere_in_a_repository_stay_there(hub: Hub, home: Path, name: str) -> None:
+    hub.files[SANTA][name] = b"not asked for"
+    add_model()
+    assert name not in {asked for asked, _ in hub.requests}
+
+
 def test_a_revision_is_pinned_to_its_commit(hub: Hub) -> None:
     assert add_model(revision="v1", name="pinned").card["revision"] == COMMIT
 

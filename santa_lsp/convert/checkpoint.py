@@ -62,8 +62,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     tokenizer = _find(folders, "tokenizer.json")
     if tokenizer is None:
         raise ConvertError(f"{path} has no tokenizer.json; copy the model's own into it")
-    notices = {file.name: file for each in _NOTICES for file in sorted(folders[-1].glob(each))}
-    return Checkpoint(config, tensors, tokenizer, tuple(notices.values()))
+    notices = {file for each in _NOTICES for file in folders[-1].glob(each) if file.is_file()}
+    return Checkpoint(config, tensors, tokenizer, tuple(sorted(notices)))
 
 
 def _find(folders: list[Path], name: str) -> Path | None:

@@ -103,7 +103,12 @@ def _choose(hub_id: str, names: Sequence[str]) -> list[str]:
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    """Whether a path, part by part, is like one of the patterns; a * is never a slash, nor ".."."""
+    parts = name.split("/")
+    return ".." not in parts and any(
+        len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+        for wanted in (pattern.split("/") for pattern in patterns)
+    )
 
 
 def download(repository: Repository, folder: Path) -> None:
