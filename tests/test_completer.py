@@ -1,60 +1,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 import pytest
 
 from santa_lsp.cache import CompletionCache
 from santa_lsp.completer import Completer, CompleterConfig, Completion, Superseded
-from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.engine import Engine
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.postprocess import Drop
-from santa_lsp.prompt import FimIds
 from tests.conftest import at_cursor
+from tests.scripted_engine import ScriptedEngine
 
 
-class Script:
-    """An engine that says one text, a character a token: what it says is given, not tested."""
-
-    n_positions = 4096
-    fim = FimIds(2000, 2001, 2002, 2003)
-    order = "spm"
-    end_of_text = 2004
-
-    def __init__(self, text: str, log_prob: float = -0.1) -> None:
-        self.text, self.log_prob = text, log_prob
-        self.calls = 0
-        self.said = ""
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) for character in text]
-
-    def text_stream(self) -> Script:
-        return self
-
-    def step(self, token_id: int) -> str:
-        return chr(token_id)
-
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> None:
-        self.calls += 1
-        for character in self.text[: parameters.max_new_tokens]:
-            self.said += character
-            if on_token(Token(ord(character), self.log_prob)):
-                return
-
-
-def completer(engine: object, **config: object) -> Completer:
+def completer(engine: Engine, **config: object) -> Completer:
     return Completer(engine, CompleterConfig(**config), CompletionCache())  # type: ignore[arg-type]
 
 
 def test_a_line_ends_where_its_line_ends() -> None:
-    engine = Script("a + b\nprint(1)")
+    engine = ScriptedEngine("a + b\nprint(1)")
     result = completer(engine).complete(at_cursor("total = ║"))
     assert isinstance(result, Completion)
     assert result.text == "a + b"
@@ -62,7 +26,7 @@ def test_a_line_ends_where_its_line_ends() -> None:
 
 
 def test_a_block_ends_where_its_block_ends() -> None:
-    engine = Script("\n    c = a\n    return c\n\n\ndef other():\n    pass\n")
+    engine = ScriptedEngine("\n    c = a\n    return c\n\n\ndef other():\n    pass\n")
     result = completer(engine).complete(at_cursor("def f(a):║"))
     assert isinstance(result, Completion)
     assert result.text == "\n    c = a\n    return c"
@@ -70,7 +34,7 @@ def test_a_block_ends_where_its_block_ends() -> None:
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
-    engine = Script("\n    first = 1\n    second = something_lo")
+    engine = ScriptedEngine("\n    first = 1\n    second = something_lo")
     asked = completer(engine, max_new_tokens=len(engine.text))
     result = asked.complete(at_cursor("def f():║"))
     assert isinstance(result, Completion)
@@ -79,12 +43,12 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
 
 @pytest.mark.parametrize(("multiline", "text"), [("never", ""), ("always", "a\nb"), ("auto", "a")])
 def test_the_multiline_setting(multiline: str, text: str) -> None:
-    result = completer(Script("a\nb\n"), multiline=multiline).complete(at_cursor("x = ║"))
+    result = completer(ScriptedEngine("a\nb\n"), multiline=multiline).complete(at_cursor("x = ║"))
     assert (result.text if isinstance(result, Completion) else "") == (text or "a")
 
 
 def test_auto_takes_lines_only_where_a_block_begins() -> None:
-    asked = completer(Script(""))
+    asked = completer(ScriptedEngine(""))
     assert asked.wants_lines(at_cursor("def f():║"))
     assert asked.wants_lines(at_cursor("if (a) {  ║"))
     assert asked.wants_lines(at_cursor("    ║\n"))
@@ -101,21 +65,21 @@ def test_auto_takes_lines_only_where_a_block_begins() -> None:
     ],
 )
 def test_gates_of_automatic_requests(text: str, reason: str) -> None:
-    engine = Script("anything")
+    engine = ScriptedEngine("anything")
     dropped = completer(engine).complete(at_cursor(text))
     assert isinstance(dropped, Drop)
     assert reason in dropped.reason
-    assert engine.calls == 0
+    assert engine.prompts == []
     assert isinstance(completer(engine).complete(at_cursor(text, trigger="invoked")), Completion)
 
 
 @pytest.mark.parametrize("text", ["f(║)", "f('║');", "x║ )", "a = ║  # b"])
 def test_closing_punctuation_and_little_text_do_not_close_the_gate(text: str) -> None:
-    assert completer(Script("anything")).gate(at_cursor(text)) is None
+    assert completer(ScriptedEngine("anything")).gate(at_cursor(text)) is None
 
 
 def test_excluded_files_stay_silent_even_when_asked() -> None:
-    asked = completer(Script("x"), exclude=(".env", "secrets/*"))
+    asked = completer(ScriptedEngine("x"), exclude=(".env", "secrets/*"))
     for path in ("/home/a/.env", "secrets/key.py", ".env"):
         dropped = asked.gate(at_cursor("a║", path=path, trigger="invoked"))
         assert isinstance(dropped, Drop)
@@ -124,7 +88,7 @@ def test_excluded_files_stay_silent_even_when_asked() -> None:
 
 
 def test_an_unsure_model_is_quiet() -> None:
-    unsure = Script("value", log_prob=math.log(0.1))
+    unsure = ScriptedEngine("value", log_prob=math.log(0.1))
     dropped = completer(unsure, min_confidence=0.2).complete(at_cursor("x = ║"))
     assert isinstance(dropped, Drop)
     assert "minConfidence" in dropped.reason
@@ -134,13 +98,13 @@ def test_an_unsure_model_is_quiet() -> None:
 
 
 def test_who_asks_by_hand_is_shown_what_there_is() -> None:
-    unsure = completer(Script("value", log_prob=math.log(0.1)), min_confidence=0.2)
+    unsure = completer(ScriptedEngine("value", log_prob=math.log(0.1)), min_confidence=0.2)
     assert isinstance(unsure.complete(at_cursor("x = ║", trigger="invoked")), Completion)
 
 
 def test_an_unsure_model_streams_nothing() -> None:
     shown: list[str] = []
-    unsure = completer(Script("value", log_prob=math.log(0.1)), min_confidence=0.2)
+    unsure = completer(ScriptedEngine("value", log_prob=math.log(0.1)), min_confidence=0.2)
     unsure.complete(at_cursor("x = ║"), on_text=shown.append)
     assert shown == []
 
@@ -156,7 +120,7 @@ def test_an_unsure_model_streams_nothing() -> None:
 )
 def test_a_space_is_not_typed_twice(before: str, says: str, text: str) -> None:
     shown: list[str] = []
-    result = completer(Script(says)).complete(at_cursor(before), on_text=shown.append)
+    result = completer(ScriptedEngine(says)).complete(at_cursor(before), on_text=shown.append)
     assert isinstance(result, Completion)
     assert result.text == text
     assert all(text.startswith(each) for each in shown)
@@ -164,7 +128,9 @@ def test_a_space_is_not_typed_twice(before: str, says: str, text: str) -> None:
 
 def test_streamed_text_grows_to_the_result() -> None:
     shown: list[str] = []
-    result = completer(Script("sum(values)\n")).complete(at_cursor("x = ║"), on_text=shown.append)
+    result = completer(ScriptedEngine("sum(values)\n")).complete(
+        at_cursor("x = ║"), on_text=shown.append
+    )
     assert isinstance(result, Completion)
     assert shown == ["sum(values)"[:length] for length in range(1, 12)]
     assert result.text == shown[-1]
@@ -172,37 +138,37 @@ def test_streamed_text_grows_to_the_result() -> None:
 
 def test_text_that_stands_after_the_cursor_is_never_streamed() -> None:
     shown: list[str] = []
-    result = completer(Script("x, y)")).complete(at_cursor("f(║)"), on_text=shown.append)
+    result = completer(ScriptedEngine("x, y)")).complete(at_cursor("f(║)"), on_text=shown.append)
     assert isinstance(result, Completion)
     assert result.text == "x, y"
     assert all(not text.endswith(")") for text in shown)
 
 
 def test_the_stop_signal_ends_generation_at_the_next_token() -> None:
-    engine = Script("abcdefgh")
+    engine = ScriptedEngine("abcdefgh")
     with pytest.raises(Superseded):
         completer(engine).complete(at_cursor("x = ║"), stopped=lambda: len(engine.said) >= 3)
     assert engine.said == "abc"
 
 
 def test_a_stopped_request_computes_nothing() -> None:
-    engine = Script("abc")
+    engine = ScriptedEngine("abc")
     with pytest.raises(Superseded):
         completer(engine).complete(at_cursor("x = ║"), stopped=lambda: True)
-    assert engine.calls == 0
+    assert engine.prompts == []
 
 
 def test_an_answer_is_remembered() -> None:
-    engine = Script("sum(values)")
+    engine = ScriptedEngine("sum(values)")
     asked = completer(engine)
     asked.complete(at_cursor("x = ║"))
     again = asked.complete(at_cursor("x = sum(║"))
     assert again == Completion("values)", "cache")
-    assert engine.calls == 1
+    assert len(engine.prompts) == 1
 
 
 def test_the_time_limit_ends_a_slow_generation() -> None:
-    engine = Script("x" * 50 + "y" * 50)
+    engine = ScriptedEngine("x" * 50 + "y" * 50)
     result = completer(engine, time_limit_ms=0).complete(at_cursor("a = ║"))
     assert len(engine.said) == 1
     assert isinstance(result, Completion)

@@ -9,12 +9,12 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 import pytest
+import torch
 
 from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
 from tests import reference
 
-torch = pytest.importorskip("torch")
 Model = reference.GPTBigCodeForCausalLM
 
 

@@ -28,7 +28,7 @@ from tests.lsp_client import LspClient, LspError, frame
 
 SERVER = [sys.executable, str(Path(__file__).with_name("protocol_server.py"))]
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 INTERNAL_ERROR, NOT_INITIALIZED, CANCELLED = -32603, -32002, -32800
@@ -701,10 +701,11 @@ def test_a_closed_tcp_connection_ends_the_process() -> None:
 
 
 def test_websocket_is_the_same_wire_without_headers() -> None:
-    websockets = pytest.importorskip("websockets.sync.client")
+    from websockets.sync.client import connect
+
     with start("--ws", "0") as process:
         port = listening_port(process)
-        with websockets.connect(f"ws://127.0.0.1:{port}") as connection:
+        with connect(f"ws://127.0.0.1:{port}") as connection:
 
             def reply_to(message: str) -> Any:
                 connection.send(message)

@@ -559,7 +559,8 @@ def test_own_folders_and_projects_together(full: Registry, tmp_path: Path) -> No
 
 
 def test_tokens_are_counted_with_a_tokenizer(full: Registry, tmp_path: Path) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
+    import tokenizers
+
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(tmp_path / "tokenizer.json"))

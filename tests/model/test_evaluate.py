@@ -4,50 +4,15 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from model import evaluate
 from model.evaluate import Answer, EvaluateError, Task
-from santa_lsp.engine import GenerationParameters, Token
-from santa_lsp.prompt import FimIds
+from tests.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[2]
-
-
-class Says:
-    """An engine that says the same text to every prompt, and keeps the prompts."""
-
-    n_positions = 400
-    fim = FimIds(2000, 2001, 2002, 2003)
-    order = "psm"
-    end_of_text = 2004
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.prompts: list[list[int]] = []
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) for character in text]
-
-    def text_stream(self) -> Says:
-        return self
-
-    def step(self, token_id: int) -> str:
-        return chr(token_id)
-
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> None:
-        self.prompts.append(list(prompt_ids))
-        for character in self.text[: parameters.max_new_tokens]:
-            if on_token(Token(ord(character), -0.1)):
-                return
 
 
 TASK = Task("t", "def f(a):\n", "    return b\n", "    b = a\n")
@@ -64,19 +29,19 @@ TASK = Task("t", "def f(a):\n", "    return b\n", "    b = a\n")
     ],
 )
 def test_exact_match_compares_stripped_lines(says: str, raw: bool, shown: bool) -> None:
-    (answer,) = evaluate.answers(Says(says), [TASK], "python")  # type: ignore[arg-type]
+    (answer,) = evaluate.answers(ScriptedEngine(says), [TASK], "python")
     assert (answer.raw_matches, answer.shown_matches) == (raw, shown)
 
 
 def test_what_is_dropped_is_not_shown() -> None:
-    (answer,) = evaluate.answers(Says("    return b\n"), [TASK], "python")  # type: ignore[arg-type]
+    (answer,) = evaluate.answers(ScriptedEngine("    return b\n"), [TASK], "python")
     assert answer.raw == "    return b"
     assert answer.shown is None  # the next line says it already
 
 
 def test_the_model_sees_prefix_and_suffix_in_its_own_order() -> None:
-    engine = Says("x\n")
-    list(evaluate.answers(engine, [TASK], "python"))  # type: ignore[arg-type]
+    engine = ScriptedEngine("x\n", order="psm")
+    list(evaluate.answers(engine, [TASK], "python"))
     wanted = [2000, *map(ord, TASK.prefix), 2002, *map(ord, TASK.suffix), 2001]
     assert all(prompt == wanted for prompt in engine.prompts)
 

@@ -1,0 +1,43 @@
+"""An engine that says a given text, for tests of what is done with what a model says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.prompt import FimIds, Order
+
+
+class ScriptedEngine:
+    """Says one text to every prompt, a character a token; keeps the prompts and what it said."""
+
+    n_positions = 4096
+    fim = FimIds(2000, 2001, 2002, 2003)
+    end_of_text = 2004
+    notice = ""
+
+    def __init__(self, text: str, *, log_prob: float = -0.1, order: Order = "spm") -> None:
+        self.text, self.log_prob, self.order = text, log_prob, order
+        self.prompts: list[list[int]] = []
+        self.said = ""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    def text_stream(self) -> ScriptedEngine:
+        return self
+
+    def step(self, token_id: int) -> str:
+        return chr(token_id)
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        parameters: GenerationParameters,
+        on_token: Callable[[Token], bool],
+    ) -> None:
+        self.prompts.append(list(prompt_ids))
+        for character in self.text[: parameters.max_new_tokens]:
+            self.said += character
+            if on_token(Token(ord(character), self.log_prob)):
+                return
