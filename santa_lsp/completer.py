@@ -15,6 +15,7 @@ from santa_lsp.cache import CompletionCache
 from santa_lsp.context import CompletionContext
 from santa_lsp.engine import Engine, GenerationParameters, Token
 from santa_lsp.postprocess import Drop
+from santa_lsp.statistics import Source, Work
 
 Multiline = Literal["auto", "always", "never"]
 
@@ -41,7 +42,7 @@ class Completion:
     """Text to insert at the cursor. `score` is the mean log probability of its tokens (nats)."""
 
     text: str
-    source: Literal["model", "cache"]
+    source: Source
     score: float = 0.0
     tokens: int = 0
 
@@ -75,7 +76,7 @@ class Completer:
     def recall(self, context: CompletionContext) -> Completion | None:
         """A cached completion the user is typing through; at once, from any thread."""
         text = self._cache.get(context)
-        return Completion(text, "cache") if text else None
+        return Completion(text, "typedThrough") if text else None
 
     def gate(self, context: CompletionContext) -> Drop | None:
         """Why a request is not worth the model's time, if so."""
@@ -99,12 +100,13 @@ class Completer:
         context: CompletionContext,
         stopped: Callable[[], bool] = lambda: False,
         on_text: Callable[[str], None] = lambda text: None,
+        work: Work | None = None,
     ) -> Completion | Drop:
         """The model's completion, or the reason to show none.
 
         `on_text` gets the text so far, each time longer and never taken back: the result starts
-        with what it was given last. Raises Superseded once `stopped()` is true, at the next token,
-        and EngineError.
+        with what it was given last. `work` is told what it has cost, whatever the outcome. Raises
+        Superseded once `stopped()` is true, at the next token, and EngineError.
         """
         if (recalled := self.recall(context)) is not None:
             return recalled
@@ -116,7 +118,7 @@ class Completer:
         )
         if stopped():
             raise Superseded
-        generation = self._generate(prompt_ids, context, stopped, on_text)
+        generation = self._generate(prompt_ids, context, stopped, on_text, work or Work())
         result = self._finish(generation, context)
         if isinstance(result, Completion):
             self._cache.put(context, result.text)
@@ -144,14 +146,19 @@ class Completer:
         context: CompletionContext,
         stopped: Callable[[], bool],
         on_text: Callable[[str], None],
+        work: Work,
     ) -> _Generation:
         stream = self._engine.text_stream()
         state = _Generation(deadline=time.monotonic() + self._config.time_limit_ms / 1000)
         lines = self.wants_lines(context)
         superseded = False
+        started = time.perf_counter()
 
         def on_token(token: Token) -> bool:
             nonlocal superseded
+            if not work.generated_tokens:
+                work.prefill_ms = 1000 * (time.perf_counter() - started)
+            work.generated_tokens += 1
             if stopped():
                 superseded = True
                 return True
@@ -169,7 +176,12 @@ class Completer:
             return False
 
         parameters = GenerationParameters(max_new_tokens=self._max_new_tokens())
-        self._engine.generate(prompt_ids, parameters, on_token)
+        work.reused_tokens = self._engine.generate(prompt_ids, parameters, on_token)
+        took = 1000 * (time.perf_counter() - started)
+        work.prefill_ms = work.prefill_ms or took
+        work.decode_ms = took - work.prefill_ms
+        work.prompt_tokens = len(prompt_ids)
+        work.prefilled_tokens = len(prompt_ids) - work.reused_tokens
         if superseded or stopped():
             raise Superseded
         return state

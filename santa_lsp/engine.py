@@ -63,10 +63,11 @@ class Engine(Protocol):
         prompt_ids: Sequence[int],
         parameters: GenerationParameters,
         on_token: Callable[[Token], bool],
-    ) -> None:
+    ) -> int:
         """Generate until end-of-text, `max_new_tokens`, or `on_token` returns True.
 
         The whole prompt is given; what to reuse of earlier calls is the engine's own business.
+        Returns how many of the prompt's tokens it did not have to compute.
         End-of-text is not reported. `len(prompt_ids) + max_new_tokens` must not exceed
         `n_positions` (ValueError). Raises EngineError when the computation fails.
         """

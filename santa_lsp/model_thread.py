@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
@@ -16,6 +17,7 @@ from santa_lsp.engine import Engine, EngineError
 from santa_lsp.models import ModelError
 from santa_lsp.postprocess import Drop
 from santa_lsp.settings import Settings
+from santa_lsp.statistics import Statistics, Work
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,9 @@ class ModelThread:
     Every method but the thread's own work is called from the event loop.
     """
 
-    def __init__(self, load_engine: Callable[[Settings], Engine]) -> None:
+    def __init__(self, load_engine: Callable[[Settings], Engine], statistics: Statistics) -> None:
         self._load_engine = load_engine
+        self._statistics = statistics
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._engine: Engine | None = None
         self._completer: Completer | None = None
@@ -74,6 +77,7 @@ class ModelThread:
         context: CompletionContext,
         stop: threading.Event,
         on_text: Callable[[str], None],
+        work: Work,
     ) -> Completion | Drop:
         """See Completer.complete; `on_text` is called on the event loop, before this returns.
 
@@ -86,8 +90,9 @@ class ModelThread:
             loop.call_soon_threadsafe(on_text, text)
 
         try:
+            asked = time.perf_counter()
             await self._loaded.wait()
-            return await self._run(self._complete, context, stop, on_model_thread)
+            return await self._run(self._complete, context, stop, on_model_thread, work, asked)
         except asyncio.CancelledError:
             stop.set()
             raise
@@ -104,10 +109,19 @@ class ModelThread:
         self.configure(settings)
 
     def _complete(
-        self, context: CompletionContext, stop: threading.Event, on_text: Callable[[str], None]
+        self,
+        context: CompletionContext,
+        stop: threading.Event,
+        on_text: Callable[[str], None],
+        work: Work,
+        asked: float,
     ) -> Completion | Drop:
         if stop.is_set():
             raise Superseded
         if self._completer is None:
             return Drop(self.failure or "the model is not loaded")
-        return self._completer.complete(context, stop.is_set, on_text)
+        work.queue_ms = 1000 * (time.perf_counter() - asked)
+        try:
+            return self._completer.complete(context, stop.is_set, on_text, work)
+        finally:
+            self._statistics.computed(work, wasted=stop.is_set())

@@ -25,6 +25,7 @@ from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.server import HardenedServer
 from santa_lsp.protocol.wire import Wire
 from santa_lsp.settings import Settings
+from santa_lsp.statistics import Statistics, Work
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class SantaServer(HardenedServer):
         self.base = base
         self.settings = base
         self.problems = list(problems)
-        self.model = ModelThread(load_engine)
+        self.statistics = Statistics()
+        self.model = ModelThread(load_engine, self.statistics)
         self.why = "nothing has been asked for yet"
         self.accepted = 0
         self.latency_ms = 0.0
@@ -249,21 +251,33 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
         place = _place(server, document, params)  # before the first await: see _Place
         stop = server.supersede(document.uri)
         started = time.perf_counter()
+        server.statistics.request()
+        work = Work()
         try:
-            result = await _complete(server, document, place, stop, params.partial_result_token)
-        except Superseded:
+            result = await _complete(
+                server, document, place, stop, params.partial_result_token, work
+            )
+        except (Superseded, asyncio.CancelledError) as overtaken:
+            server.statistics.superseded()
             server.why = "a newer request took its place"
-            return None
+            if isinstance(overtaken, Superseded):
+                return None
+            raise
         except EngineError as error:
+            server.statistics.dropped(work)
             server.why = str(error)
             server.say(types.MessageType.Error, f"santa-lsp: {error}")
             return None
-        if isinstance(result, Drop):
-            server.why = result.reason
-            return None
         if stop.is_set() or document.version != place.context.version:
+            server.statistics.superseded()
             server.why = "the text changed while the completion was computed"
             return None
+        if isinstance(result, Drop):
+            server.statistics.dropped(work)
+            server.why = result.reason
+            return None
+        work.source = result.source
+        server.statistics.answered(work)
         if result.source == "model":
             server.latency_ms = (time.perf_counter() - started) * 1000
             server.send_status()
@@ -280,6 +294,11 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
     def why() -> str:
         """Why the last request showed what it did."""
         return server.why
+
+    @server.command("santa.statistics")
+    def statistics() -> dict[str, Any]:
+        """Counters since the start; see santa_lsp.statistics."""
+        return server.statistics.as_dict({"bytes": 0, "built": 0, "dropped": 0})
 
     @server.command("santa.restart")
     async def restart() -> None:
@@ -303,6 +322,7 @@ async def _complete(
     place: _Place,
     stop: threading.Event,
     token: types.ProgressToken | None,
+    work: Work,
 ) -> Completion | Drop:
     """Recall, gate, debounce, then the model. Raises Superseded and EngineError."""
     context = place.context
@@ -311,7 +331,9 @@ async def _complete(
     if (dropped := server.model.gate(context)) is not None:
         return dropped
     if context.trigger == "automatic":
-        await asyncio.sleep(server.debounce_seconds())
+        seconds = server.debounce_seconds()
+        work.debounce_ms = 1000 * seconds
+        await asyncio.sleep(seconds)
         if stop.is_set():
             raise Superseded
 
@@ -322,7 +344,7 @@ async def _complete(
                 types.PROGRESS, types.ProgressParams(token, types.InlineCompletionList([item]))
             )
 
-    return await server.model.complete(context, stop, show)
+    return await server.model.complete(context, stop, show, work)
 
 
 def _item(text: str, place: _Place, document: Document) -> types.InlineCompletionItem:

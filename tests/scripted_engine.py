@@ -35,9 +35,10 @@ class ScriptedEngine:
         prompt_ids: Sequence[int],
         parameters: GenerationParameters,
         on_token: Callable[[Token], bool],
-    ) -> None:
+    ) -> int:
         self.prompts.append(list(prompt_ids))
         for character in self.text[: parameters.max_new_tokens]:
             self.said += character
             if on_token(Token(ord(character), self.log_prob)):
-                return
+                break
+        return 0

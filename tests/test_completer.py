@@ -163,7 +163,7 @@ def test_an_answer_is_remembered() -> None:
     asked = completer(engine)
     asked.complete(at_cursor("x = ║"))
     again = asked.complete(at_cursor("x = sum(║"))
-    assert again == Completion("values)", "cache")
+    assert again == Completion("values)", "typedThrough")
     assert len(engine.prompts) == 1
 
 

@@ -65,7 +65,7 @@ class CTranslate2Engine:
         prompt_ids: Sequence[int],
         parameters: GenerationParameters,
         on_token: Callable[[Token], bool],
-    ) -> None:
+    ) -> int:
         length = len(prompt_ids) + parameters.max_new_tokens
         if length > self.n_positions:
             raise ValueError(f"{length} tokens are more than n_positions {self.n_positions}")
@@ -94,6 +94,7 @@ class CTranslate2Engine:
             failure = step.release()
         if failure is not None:
             raise failure
+        return 0
 
 
 class _Step:

@@ -33,7 +33,13 @@ def greet(params: object) -> dict[str, Any] | None:
         "positionEncoding": next((each for each in encodings if each in ENCODINGS), "utf-16"),
         "textDocumentSync": {"openClose": True, "change": 2, "save": False},
         "executeCommandProvider": {
-            "commands": ["santa.accepted", "santa.why", "santa.restart", "santa.selectModel"]
+            "commands": [
+                "santa.accepted",
+                "santa.why",
+                "santa.statistics",
+                "santa.restart",
+                "santa.selectModel",
+            ]
         },
         "inlineCompletionProvider": {},
         "workspace": {

@@ -1,0 +1,76 @@
+"""`santa.statistics` of the real process: every request is counted once, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_server import SHAPES, URI, ask, first_completion, start
+from tests.lsp_client import LspClient
+
+
+@pytest.fixture
+def server() -> Iterator[LspClient]:
+    with start() as client:
+        client.open(URI, SHAPES)
+        yield client
+
+
+def statistics(client: LspClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.request(
+        "workspace/executeCommand", {"command": "santa.statistics"}
+    )
+    return found
+
+
+def test_a_server_that_was_asked_nothing_has_counted_nothing(server: LspClient) -> None:
+    found = statistics(server)
+    assert found["requests"] == 0
+    assert found["last"] is None
+    assert set(found["answered"].values()) | set(found["tokens"].values()) == {0}
+
+
+def test_an_answer_of_the_model_and_typing_through_it(server: LspClient) -> None:
+    (line, column), item = first_completion(server, URI, SHAPES)
+    found = statistics(server)
+    assert found["answered"] == {"typedThrough": 0, "prefetched": 0, "model": 1}
+    assert found["dropped"] == found["requests"] - 1  # the lines before it
+    tokens, last = found["tokens"], found["last"]
+    assert last["source"] == "model"
+    assert last["promptTokens"] == last["prefilledTokens"] + last["reusedTokens"] > 0
+    assert last["generatedTokens"] > 0
+    assert last["prefillMs"] > 0
+    assert tokens["prompt"] == tokens["prefilled"] + tokens["reused"]
+
+    server.change(URI, 2, item["insertText"][0], (line, column))
+    assert ask(server, URI, (line, column + 1)) is not None
+    again = statistics(server)
+    assert again["answered"] == {"typedThrough": 1, "prefetched": 0, "model": 1}
+    assert again["last"]["source"] == "typedThrough"
+    assert again["last"]["prefilledTokens"] == 0
+    assert again["tokens"]["prompt"] == tokens["prompt"]
+
+
+def test_an_overtaken_and_a_cancelled_request_are_superseded(server: LspClient) -> None:
+    ask(server, URI, (0, 0))
+    by_hand = {"context": {"triggerKind": 1}}
+    first, second = (server.inline_completion(URI, (3, 11), **by_hand) for _ in range(2))
+    server.result(first)
+    server.result(second)
+    cancelled = server.inline_completion(URI, (4, 0), **by_hand)
+    server.cancel(cancelled)
+    server.error(cancelled)
+    found = statistics(server)
+    assert found["requests"] == 4
+    assert found["superseded"] >= 1  # two, unless the first was answered before the second came
+    assert sum(found["answered"].values()) + found["dropped"] + found["superseded"] == 4
+
+
+def test_statistics_hold_numbers_and_no_text(server: LspClient) -> None:
+    first_completion(server, URI, SHAPES)
+    found = json.dumps(statistics(server))
+    words = {word for word in SHAPES.split() if word.isidentifier() and len(word) > 3}
+    assert not [word for word in words if f'"{word}' in found]
