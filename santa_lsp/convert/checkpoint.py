@@ -11,6 +11,7 @@ from typing import Any
 from santa_lsp.convert import layouts
 from santa_lsp.convert.config import ModelConfig, from_json, from_megatron
 from santa_lsp.convert.errors import ConvertError
+from santa_lsp.convert.model_bin import MODEL_FILE, read_model_bin
 from santa_lsp.convert.pickle_file import ZIP_MAGIC, Inert, read_pickle
 from santa_lsp.convert.safetensors_file import is_safetensors, read_safetensors
 from santa_lsp.convert.tensors import Tensor
@@ -23,6 +24,7 @@ WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
     MEGATRON_WEIGHTS,
+    MODEL_FILE,
 )
 #: What a Megatron-LM run's folder says about its newest iteration.
 _LATEST = "latest_checkpointed_iteration.txt"
@@ -41,29 +43,38 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Of a folder, a Megatron-LM run's folder or a weights file. Raises ConvertError."""
+    """Of a folder, a Megatron-LM run's folder, a weights file or a model directory.
+
+    Raises ConvertError.
+    """
     if not path.exists():
         raise ConvertError(f"there is no checkpoint {path}")
     weights = _find_weights(path)
     # A Megatron-LM file lies two folders below the run's, where people put the rest.
     folders = [weights.parent, *weights.parent.parents]
     folders = folders[: folders.index(path if path.is_dir() else path.parent) + 1]
-    config_file = _find(folders, "config.json")
-    found = _read_weights(weights)
-    if "model" in found:
-        config = _read_config(config_file) if config_file else _megatron_config(found)
-        tensors = layouts.from_megatron(found, config)
-    elif config_file is None:
-        raise ConvertError(f"{path} is no checkpoint: it has no config.json")
-    else:
-        config = _read_config(config_file)
-        flat = {str(name): each for name, each in found.items() if isinstance(each, Tensor)}
-        tensors = layouts.from_hugging_face(flat, config)
+    config, tensors = _read_model(weights, _find(folders, "config.json"))
     tokenizer = _find(folders, "tokenizer.json")
     if tokenizer is None:
         raise ConvertError(f"{path} has no tokenizer.json; copy the model's own into it")
     notices = {file for each in _NOTICES for file in folders[-1].glob(each) if file.is_file()}
     return Checkpoint(config, tensors, tokenizer, tuple(sorted(notices)))
+
+
+def _read_model(
+    weights: Path, config_file: Path | None
+) -> tuple[ModelConfig, Mapping[str, Tensor]]:
+    if weights.name == MODEL_FILE:
+        return read_model_bin(weights)
+    found = _read_weights(weights)
+    if "model" in found:
+        config = _read_config(config_file) if config_file else _megatron_config(found)
+        return config, layouts.from_megatron(found, config)
+    if config_file is None:
+        raise ConvertError(f"{weights.parent} is no checkpoint: it has no config.json")
+    config = _read_config(config_file)
+    flat = {str(name): each for name, each in found.items() if isinstance(each, Tensor)}
+    return config, layouts.from_hugging_face(flat, config)
 
 
 def _find(folders: list[Path], name: str) -> Path | None:
