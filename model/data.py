@@ -2,46 +2,52 @@
 
     python -m model.data CORPUS DATA --tokenizer tokenizer.json --n-positions 1024 --fim-rate 0.9
 
-DATA holds `train-NNNNN.npy` and `val-LANGUAGE.npy` (uint16 [rows, n_positions + 1]; a row is the
-input and, shifted by one, the target), `tokenizer.json`, and `data.json`, which says how they
-were made. Documents are cut at line ends into pieces that fit a row, so no example is torn apart;
-rows are filled up with `<fim-pad>`, which carries no loss.
+CORPUS is a folder written by model.corpus, or any folder of source files. DATA holds
+`train-NNNNN.npy.zst` and `val-LANGUAGE.npy.zst` (zstandard of NumPy's format, uint16
+[rows, n_positions + 1]; a row is the input and, shifted by one, the target), `tokenizer.json`, and
+`data.json`, which says how they were made. Every train file is a fair sample of the corpus and
+stays far under 50 MB: any of them may be left out, as when they travel to another machine.
+
+How examples are delimited in a row: documents are cut at line ends into pieces that fit a row, so
+no example is torn apart. An example ends with end-of-text, which appears nowhere else, and the next
+one starts after it. The one exception, a piece of a longer document that was left as it is, has no
+end-of-text and is always the last example of its row. Rows are filled up with `<fim-pad>`, which
+carries no loss and appears only at their end. Special ids never come from text.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import random
 import shutil
+import sys
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from model.corpus import Document, iter_documents
+from model.corpus import CorpusError, Document, iter_documents
 from model.fim import FimConfig, example
+from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
 from model.tokenizer import load
-from santa_lsp.prompt import END_OF_TEXT, find_dialect
+from santa_lsp.prompt import END_OF_TEXT, FimIds, find_dialect
 
-Rows = NDArray[np.uint16]
+__all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
 
 #: Room for the FIM tokens, end-of-text, and the tokens that cutting inside a word adds.
 SLACK = 10
-#: Rows of one file: 25 MB at 1024 positions.
-ROWS_PER_FILE = 12_288
+#: Token ids of one train file: 25 MB, about half of that compressed.
+SHARD_TOKENS = 12_582_912
 #: Rows that are filled up with further examples at the same time.
 OPEN_ROWS = 64
-
-
-class DataError(Exception):
-    """Packed data that are missing, damaged or too small; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +55,48 @@ class PackConfig:
     n_positions: int
     fim: FimConfig
     seed: int
-    epochs: int
+    #: Passes over the documents, each cut differently; 0.3 takes three documents in ten.
+    epochs: float
     #: One document in `validation_stride` is held out.
-    validation_stride: int = 200
+    validation_stride: int = 100
+    #: Factors on `epochs` by language or package; where both are given they multiply.
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.n_positions <= SLACK:
+            raise ValueError(f"n_positions must be over {SLACK}, not {self.n_positions}")
+        if self.epochs <= 0 or min(self.weights.values(), default=0) < 0:
+            raise ValueError("epochs must be over 0 and no weight under it")
+        if self.validation_stride < 2:
+            raise ValueError("validation_stride must be at least 2: else nothing is trained on")
 
 
 class Packer:
     """Fills rows of n_positions + 1 ids with whole examples, each where it leaves least room."""
 
-    def __init__(self, n_positions: int, pad: int) -> None:
-        self.width, self.pad = n_positions + 1, pad
+    def __init__(self, n_positions: int, pad: int, end_of_text: int) -> None:
+        self.width, self.pad, self.end_of_text = n_positions + 1, pad, end_of_text
         self.open: list[list[int]] = []
 
     def add(self, ids: list[int]) -> Iterator[list[int]]:
         """Yields the rows that are finished by this example."""
         ids = ids[: self.width]
         fitting = [row for row in self.open if len(row) + len(ids) <= self.width]
-        if fitting:
-            max(fitting, key=len).extend(ids)
-        else:
-            self.open.append(list(ids))
-        if len(self.open) > OPEN_ROWS:
+        row = max(fitting, key=len, default=None)
+        if row is None:
+            row = []
+            self.open.append(row)
+        row.extend(ids)
+        if ids[-1] != self.end_of_text:  # nothing would tell where the next example starts
+            self.open.remove(row)
+            yield self._padded(row)
+        elif len(self.open) > OPEN_ROWS:
             fullest = max(self.open, key=len)
             self.open.remove(fullest)
             yield self._padded(fullest)
 
     def flush(self) -> Iterator[list[int]]:
+        """Yields the rows that are still open."""
         while self.open:
             yield self._padded(self.open.pop(0))
 
@@ -97,25 +119,32 @@ def pieces(text: str, tokenizer: Tokenizer, room: int) -> Iterator[tuple[str, bo
     yield text[start:], True
 
 
-def examples_of(document: Document, tokenizer: Tokenizer, config: PackConfig) -> list[list[int]]:
-    """Token ids of a document's examples, `epochs` times, each time cut differently."""
+def special_ids(tokenizer: Tokenizer) -> tuple[FimIds, int]:
+    """A tokenizer's fill-in-the-middle ids and its end-of-text. Raises DataError without them."""
     found = find_dialect(tokenizer.token_to_id)
     end_of_text = tokenizer.token_to_id(END_OF_TEXT)
     if found is None or end_of_text is None:
         raise DataError(
             "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
         )
+    return found[1], end_of_text
+
+
+def examples_of(
+    document: Document, tokenizer: Tokenizer, config: PackConfig, epoch: int
+) -> list[list[int]]:
+    """Token ids of a document's examples; each epoch is cut differently."""
+    fim, end_of_text = special_ids(tokenizer)
 
     def encode(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    output = []
-    for epoch in range(config.epochs):
-        rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
-        for text, ends in pieces(document.text, tokenizer, config.n_positions + 1 - SLACK):
-            output.append(example(text, encode, found[1], end_of_text, config.fim, rng, ends))
-    return output
+    rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
+    return [
+        example(text, encode, fim, end_of_text, config.fim, rng, ends)
+        for text, ends in pieces(document.text, tokenizer, config.n_positions + 1 - SLACK)
+    ]
 
 
 def _name_hash(document: Document) -> int:
@@ -127,9 +156,41 @@ def is_held_out(document: Document, stride: int) -> bool:
     return _name_hash(document) % stride == 0
 
 
-def fraction(documents: Iterable[Document], share: float) -> Iterator[Document]:
-    """About `share` of the documents: the same in every call, a subset of any larger share."""
-    return (d for d in documents if (_name_hash(d) >> 8) % 10_000 < share * 10_000)
+def repetitions(document: Document, config: PackConfig) -> int:
+    """In how many passes a document takes part: its epochs, rounded up or down by its name.
+
+    What a number of epochs takes, any larger number takes too.
+    """
+    weight = config.weights.get(document.language, 1) * config.weights.get(document.package, 1)
+    return math.floor(config.epochs * weight + (_name_hash(document) >> 8) % 10_000 / 10_000)
+
+
+class _Passes:
+    """Every document with its epoch, in as many passes as are needed; counts what it hands out."""
+
+    def __init__(self, documents: Iterable[Document], config: PackConfig) -> None:
+        self._documents, self._config = documents, config
+        self.documents: Counter[str] = Counter()  # trained on, by language
+        self.held_out: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[tuple[Document, PackConfig, int]]:
+        epoch, goes_on = 0, True
+        while goes_on:
+            goes_on = False
+            if epoch == 1 and iter(self._documents) is self._documents:
+                raise DataError("documents that can be read only once give only one epoch")
+            for document in self._documents:
+                most = repetitions(document, self._config)
+                if is_held_out(document, self._config.validation_stride):
+                    most = min(most, 1)
+                if epoch >= most:
+                    continue
+                goes_on |= epoch + 1 < most
+                if epoch == 0:
+                    held_out = is_held_out(document, self._config.validation_stride)
+                    (self.held_out if held_out else self.documents)[document.language] += 1
+                yield document, self._config, epoch
+            epoch += 1
 
 
 _worker_tokenizer: Tokenizer
@@ -140,131 +201,134 @@ def _start_worker(tokenizer_path: Path) -> None:
     _worker_tokenizer = load(tokenizer_path)
 
 
-def _work(job: tuple[Document, PackConfig]) -> tuple[str, bool, list[list[int]]]:
-    document, config = job
-    held_out = is_held_out(document, config.validation_stride)
-    return document.language, held_out, examples_of(document, _worker_tokenizer, config)
+def _work(job: tuple[Document, PackConfig, int]) -> tuple[Document, list[list[int]]]:
+    document, config, epoch = job
+    return document, examples_of(document, _worker_tokenizer, config, epoch)
 
 
 def pack(
     documents: Iterable[Document], tokenizer_path: Path, out: Path, config: PackConfig, jobs: int
-) -> dict[str, object]:
-    """Write packed data and return what `data.json` says. The result does not depend on `jobs`."""
-    tokenizer = load(tokenizer_path)
-    pad = tokenizer.token_to_id("<fim-pad>")
-    out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(tokenizer_path, out / "tokenizer.json")
-    train, validation = Packer(config.n_positions, pad), dict[str, Packer]()
-    rows: list[list[int]] = []
-    validation_rows: dict[str, list[list[int]]] = {}
-    tokens: dict[str, int] = {}
-    files = 0
+) -> dict[str, Any]:
+    """Write packed data and return what `data.json` says. The result does not depend on `jobs`.
 
-    def write_train(least: int) -> None:
-        nonlocal files
-        while len(rows) >= least and rows:
-            chunk = np.array(rows[:ROWS_PER_FILE], dtype=np.uint16)
-            np.save(out / f"train-{files:05}.npy", chunk)
-            del rows[:ROWS_PER_FILE]
-            files += 1
+    `documents` are read once for each epoch. `out` is replaced only once all is written. Raises
+    DataError if it holds something else, or if the corpus is too small for one row.
+    """
+    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
+        raise DataError(f"{out} holds something other than packed data: give another folder")
+    tokenizer = load(tokenizer_path)
+    fim, end_of_text = special_ids(tokenizer)
+    if tokenizer.get_vocab_size() > 2**16:
+        raise DataError(f"{tokenizer_path} has over {2**16} tokens, more than rows can hold")
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shutil.copyfile(tokenizer_path, partial / "tokenizer.json")
+
+    packer = Packer(config.n_positions, fim.pad, end_of_text)
+    rows: list[list[int]] = []
+    held_out: dict[str, list[list[int]]] = {}  # examples by language
+    tokens: Counter[str] = Counter()
+    shards: dict[str, dict[str, Any]] = {}
+    rows_of_shard = max(1, SHARD_TOKENS // (config.n_positions + 1))
+
+    def write_shard() -> None:
+        name = f"train-{len(shards):05}.npy.zst"
+        shards[name] = write_rows(partial / name, rows[:rows_of_shard])
+        del rows[:rows_of_shard]
 
     with multiprocessing.Pool(jobs, _start_worker, (tokenizer_path,)) as pool:
-        work = ((document, config) for document in documents)
-        for language, held_out, examples in tqdm(
-            pool.imap(_work, work, chunksize=16), desc="packing", unit=" documents"
-        ):
+        passes = _Passes(documents, config)
+        work = pool.imap(_work, passes, chunksize=16)
+        total = round(len(documents) * config.epochs) if isinstance(documents, Sized) else None
+        for document, examples in tqdm(work, desc="pack", unit=" documents", total=total):
+            if is_held_out(document, config.validation_stride):
+                held_out.setdefault(document.language, []).extend(examples)
+                continue
             for ids in examples:
-                if held_out:
-                    packer = validation.setdefault(language, Packer(config.n_positions, pad))
-                    validation_rows.setdefault(language, []).extend(packer.add(ids))
-                else:
-                    tokens[language] = tokens.get(language, 0) + len(ids)
-                    rows.extend(train.add(ids))
-            write_train(ROWS_PER_FILE)
-    rows.extend(train.flush())
-    write_train(1)
-    for language, packer in validation.items():
-        validation_rows[language].extend(packer.flush())
-        np.save(out / f"val-{language}.npy", np.array(validation_rows[language], dtype=np.uint16))
+                tokens[document.language] += len(ids)
+                rows.extend(packer.add(ids))
+            while len(rows) >= rows_of_shard:
+                write_shard()
+    rows.extend(packer.flush())
+    if not rows and not shards:
+        raise DataError("no document is left to train on: the corpus is too small")
+    while rows:
+        write_shard()
+    for language, examples in held_out.items():
+        packer = Packer(config.n_positions, fim.pad, end_of_text)
+        found = [row for ids in examples for row in packer.add(ids)] + list(packer.flush())
+        name = f"val-{language}.npy.zst"
+        shards[name] = write_rows(partial / name, found)
     description = {
         "n_positions": config.n_positions,
         "vocab_size": tokenizer.get_vocab_size(),
-        "tokens": tokens,
+        "documents": dict(passes.documents),
+        "held_out_documents": dict(passes.held_out),
+        "tokens": dict(tokens),
         "pack": asdict(config),
+        "files": shards,
     }
-    (out / "data.json").write_text(json.dumps(description, indent=2) + "\n")
+    (partial / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
     return description
 
 
-class TokenRows:
-    """Packed rows in a deterministic order: row `i` of a run is the same on every machine."""
-
-    def __init__(self, directory: Path, seed: int) -> None:
-        """Raises DataError when the folder holds no packed data."""
-        if not (directory / "data.json").is_file():
-            raise DataError(
-                f"{directory} holds no packed data; make them with python -m model.data"
-            )
-        self.description = json.loads((directory / "data.json").read_text())
-        self.directory, self.seed = directory, seed
-        files = sorted(directory.glob("train-*.npy"))
-        if not files:
-            raise DataError(f"{directory} has no train-*.npy; the corpus was too small for one row")
-        self._files: list[Rows] = [np.load(file, mmap_mode="r") for file in files]
-        self._starts = np.cumsum([0, *(len(rows) for rows in self._files)])
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def batch(self, start: int, size: int) -> Rows:
-        """Rows start..start+size of the endless stream of epochs, [size, n_positions + 1]."""
-        return np.stack([self._row(index) for index in range(start, start + size)])
-
-    def _row(self, index: int) -> Rows:
-        epoch, position = divmod(index, len(self))
-        if epoch != self._epoch:
-            generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-            self._epoch, self._order = epoch, generator.permutation(len(self))
-        row = int(self._order[position])
-        file = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._files[file][row - int(self._starts[file])]
-
-    def validation(self, most: int) -> dict[str, Rows]:
-        """At most `most` held-out rows by language, spread evenly over the language's projects."""
-        found = {}
-        for file in sorted(self.directory.glob("val-*.npy")):
-            rows = np.load(file)
-            found[file.stem.removeprefix("val-")] = rows[:: -(-len(rows) // most)]
-        return found
+def _weight(text: str) -> tuple[str, float]:
+    name, equals, factor = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=FACTOR")
+    return name, float(factor)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0, 1 after a failure explained in one line, or 2 for usage."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("corpus", type=Path, help="a folder written by model.corpus")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("corpus", type=Path, help="a folder by model.corpus, or of source files")
+    parser.add_argument("out", type=Path, help="folder; older packed data are replaced")
+    parser.add_argument("--tokenizer", type=Path, required=True, metavar="FILE")
     parser.add_argument("--n-positions", type=int, default=1024)
     parser.add_argument("--fim-rate", type=float, default=0.5, help="SantaCoder's: 0.5")
     parser.add_argument("--spm-rate", type=float, default=0.5, help="SantaCoder's: 0.5")
     parser.add_argument("--line-rate", type=float, default=0.0, help="share of cuts at line ends")
-    parser.add_argument("--epochs", type=int, default=1, help="passes, each cut differently")
-    parser.add_argument("--fraction", type=float, default=1.0, help="share of the documents used")
+    parser.add_argument(
+        "--epochs", type=float, default=1,
+        help="passes, each cut differently; 0.3 takes three documents in ten",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weight", type=_weight, nargs="+", default=[], metavar="NAME=FACTOR",
+        help="factors on --epochs by language or package, as in javascript=2 django=1.5",
+    )  # fmt: skip
+    parser.add_argument(
+        "--validation-stride", type=int, default=100, metavar="N",
+        help="one document in N is held out (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
-    arguments = parser.parse_args()
-    config = PackConfig(
-        n_positions=arguments.n_positions,
-        fim=FimConfig(arguments.fim_rate, arguments.spm_rate, arguments.line_rate),
-        seed=arguments.seed,
-        epochs=arguments.epochs,
-    )
-    documents = fraction(iter_documents(arguments.corpus), arguments.fraction)
-    description = pack(documents, arguments.tokenizer, arguments.out, config, arguments.jobs)
-    print(json.dumps(description, indent=2))
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), metavar="N")
+    options = parser.parse_args(arguments)
+    try:
+        config = PackConfig(
+            n_positions=options.n_positions,
+            fim=FimConfig(options.fim_rate, options.spm_rate, options.line_rate),
+            seed=options.seed,
+            epochs=options.epochs,
+            validation_stride=options.validation_stride,
+            weights=dict(options.weight),
+        )
+        documents = iter_documents(options.corpus)
+        description = pack(documents, options.tokenizer, options.out, config, options.jobs)
+    except (CorpusError, DataError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}; {options.out} was left as it was", file=sys.stderr)
+        return 1
+    print(json.dumps({key: description[key] for key in description if key != "files"}, indent=2))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -43,8 +43,14 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def load(path: Path) -> Tokenizer:
-    """A tokenizer that spells special tokens found in text as ordinary text."""
-    tokenizer = Tokenizer.from_file(str(path))
+    """A tokenizer that spells special tokens found in text as ordinary text.
+
+    Raises ValueError if the file is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise ValueError(f"the tokenizer {path} cannot be read: {error}") from error
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -11,28 +11,28 @@ In Python: ``for document in iter_documents("OUT"): ...``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from .build import sift
-from .documents import LANGUAGES, TABLE_FILE, CorpusError, Document, read_shards
+from .documents import LANGUAGES, TABLE_FILE, Corpus, CorpusError, Document
 from .sources import own_source
 
 __all__ = ["LANGUAGES", "CorpusError", "Document", "iter_documents"]
 
 
-def iter_documents(path: str | Path) -> Iterator[Document]:
+def iter_documents(path: str | Path) -> Iterable[Document]:
     """Documents of a built corpus, or of any folder of source files that pass our filters.
 
-    The order is the same every time. Raises CorpusError if there is nothing to read.
+    They can be iterated again, and the order is the same every time. Raises CorpusError if there is
+    nothing to read.
     """
     folder = Path(path)
     if (folder / TABLE_FILE).is_file():
-        yield from read_shards(folder)
-    elif folder.is_dir():
-        documents = [document for document, _ in sift(own_source(folder)).documents]
-        if not documents:
-            raise CorpusError(f"no .py, .java or .js file under {folder} passes the filters")
-        yield from documents
-    else:
+        return Corpus(folder)
+    if not folder.is_dir():
         raise CorpusError(f"{folder} does not exist: `python -m model.corpus build` makes a corpus")
+    documents = [document for document, _ in sift(own_source(folder)).documents]
+    if not documents:
+        raise CorpusError(f"no .py, .java or .js file under {folder} passes the filters")
+    return documents

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from . import __doc__ as description
 from .build import build, check_replaceable
 from .decontaminate import EvaluationIndex, read_evaluation_texts, words
-from .documents import TABLE_FILE, CorpusError, read_shards
+from .documents import Corpus, CorpusError
 from .fetch import bring, fetch_all, sha256_of
 from .manifest import DEFAULT_MANIFEST, STANDARD_LIBRARY, Project, read_manifest
 from .report import format_table
@@ -68,11 +68,10 @@ def run_check(options: argparse.Namespace) -> None:
     index = _evaluation_index(options.eval_dir)
     if index is None:
         raise CorpusError(f"needs the evaluation data: give --eval-dir or set {EVAL_DIR_VARIABLE}")
-    if not (options.corpus / TABLE_FILE).is_file():
-        raise CorpusError(f"{options.corpus} is not a corpus: it has no {TABLE_FILE}")
+    corpus = Corpus(options.corpus)
     held_out = read_manifest(options.manifest).held_out
     n_documents, findings = 0, 0
-    for document in tqdm(read_shards(options.corpus), desc="check", unit="file"):
+    for document in tqdm(corpus, desc="check", unit="file"):
         n_documents += 1
         key = f"{document.registry}:{document.package}"
         shared = index.overlap(words(document.text))
@@ -122,12 +121,12 @@ def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
 def _token_counter(tokenizer: Path | None) -> Callable[[str], int] | None:
     if tokenizer is None:
         return None
-    from tokenizers import Tokenizer  # only here: most builds count no tokens
+    from model.tokenizer import load  # only here: most builds count no tokens
 
     try:
-        loaded = Tokenizer.from_file(str(tokenizer))
-    except Exception as error:  # tokenizers raises plain Exception
-        raise CorpusError(f"cannot read the tokenizer {tokenizer}: {error}") from error
+        loaded = load(tokenizer)
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
     return lambda text: len(loaded.encode(text, add_special_tokens=False))
 
 

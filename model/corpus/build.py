@@ -135,7 +135,7 @@ def build(
     compressor, decompressor = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
     seen = {language: Seen() for language in LANGUAGES}
     # Texts wait in memory, compressed, until all hashes are known and they can be put in order.
-    kept: dict[str, dict[bytes, bytes]] = {language: {} for language in LANGUAGES}
+    kept: dict[bytes, bytes] = {}
     cells: dict[str, dict[str, Counter[str]]] = {language: {} for language in LANGUAGES}
     packages: list[Table] = []
     notices: list[str] = []
@@ -145,7 +145,7 @@ def build(
             if reason := seen[document.language].add(mark):
                 sifted.removed[reason] += 1
                 continue
-            kept[document.language][mark.exact] = compressor.compress(document.to_json())
+            kept[mark.exact] = compressor.compress(document.to_json())
             counts = Counter(files=1, bytes=document.n_bytes)
             if count_tokens is not None:
                 counts["tokens"] = count_tokens(document.text)
@@ -155,7 +155,7 @@ def build(
         packages.append(_package_row(sifted, total))
         notices.append(_notice(sifted))
         on_sifted()
-    if not any(kept.values()):
+    if not kept:
         raise CorpusError("no source file passed the filters: nothing to write")
     removed: Counter[str] = sum((Counter(row["removed"]) for row in packages), Counter())
     table: Table = {
@@ -170,9 +170,7 @@ def build(
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for language, by_hash in kept.items():
-        lines = (decompressor.decompress(by_hash[key]) for key in sorted(by_hash))
-        write_shards(partial, language, lines)
+    write_shards(partial, (decompressor.decompress(kept[key]) for key in sorted(kept)))
     (partial / "NOTICE").write_text("\n".join(notices), encoding="utf-8")
     text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
     (partial / TABLE_FILE).write_text(text, encoding="utf-8")

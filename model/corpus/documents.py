@@ -53,14 +53,14 @@ class Document:
         return cls(**json.loads(line))
 
 
-def write_shards(folder: Path, language: str, lines: Iterable[bytes]) -> list[str]:
-    """Write ``<language>-NNNNN.jsonl.zst`` files of about `SHARD_BYTES`; return their names."""
+def write_shards(folder: Path, lines: Iterable[bytes]) -> list[str]:
+    """Write ``shard-NNNNN.jsonl.zst`` files of about `SHARD_BYTES`; return their names."""
     names: list[str] = []
     shard: list[bytes] = []
     size = 0
 
     def close() -> None:
-        names.append(f"{language}-{len(names):05d}.jsonl.zst")
+        names.append(f"shard-{len(names):05d}.jsonl.zst")
         data = zstandard.ZstdCompressor(level=6).compress(b"".join(shard))
         (folder / names[-1]).write_bytes(data)
         shard.clear()
@@ -76,13 +76,29 @@ def write_shards(folder: Path, language: str, lines: Iterable[bytes]) -> list[st
     return names
 
 
-def read_shards(folder: Path) -> Iterator[Document]:
-    """Documents of every shard in ``folder``, in the order of the shards' names."""
-    for shard in sorted(folder.glob("*.jsonl.zst")):
-        try:
-            # In one piece, because a stream that was cut off would end early without an error.
-            content = zstandard.ZstdDecompressor().decompress(shard.read_bytes())
-            for line in content.splitlines():
-                yield Document.from_json(line)
-        except (zstandard.ZstdError, ValueError, TypeError) as error:
-            raise CorpusError(f"{shard} is damaged ({error}): build the corpus again") from error
+class Corpus:
+    """The documents of a built corpus, in the order of its shards, which may be a subset."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises CorpusError if ``folder`` is no corpus."""
+        if not (folder / TABLE_FILE).is_file():
+            raise CorpusError(f"{folder} is not a corpus: it has no {TABLE_FILE}")
+        self.folder = folder
+
+    def __len__(self) -> int:
+        """Number of documents that the corpus was built with."""
+        languages = json.loads((self.folder / TABLE_FILE).read_text(encoding="utf-8"))["languages"]
+        return sum(c["files"] for licences in languages.values() for c in licences.values())
+
+    def __iter__(self) -> Iterator[Document]:
+        """Read all shards. Raises CorpusError if one is damaged."""
+        for shard in sorted(self.folder.glob("*.jsonl.zst")):
+            try:
+                # In one piece, because a stream that was cut off would end early without an error.
+                content = zstandard.ZstdDecompressor().decompress(shard.read_bytes())
+                for line in content.splitlines():
+                    yield Document.from_json(line)
+            except (zstandard.ZstdError, ValueError, TypeError) as error:
+                raise CorpusError(
+                    f"{shard} is damaged ({error}): build the corpus again"
+                ) from error

@@ -18,7 +18,7 @@ import pytest
 from model.corpus import CorpusError, Document, iter_documents
 from model.corpus.__main__ import main
 from model.corpus.build import build
-from model.corpus.documents import read_shards, write_shards
+from model.corpus.documents import Corpus, write_shards
 from model.corpus.fetch import sha256_of
 from model.corpus.manifest import DEFAULT_MANIFEST, read_manifest
 
@@ -231,7 +231,7 @@ def test_same_inputs_give_the_same_bytes(full: Registry, tmp_path: Path) -> None
     assert full.build("--jobs", "2", out=tmp_path / "again") == 0
     assert shards(full.out) == shards(tmp_path / "again")
     assert set(shards(full.out)) == {
-        "python-00000.jsonl.zst", "java-00000.jsonl.zst", "javascript-00000.jsonl.zst",
+        "shard-00000.jsonl.zst",
         "corpus.json", "NOTICE",
     }  # fmt: skip
 
@@ -244,7 +244,7 @@ def test_the_order_of_the_manifest_does_not_order_the_shards(
     assert registry.build() == 0
     registry.rows.reverse()
     assert registry.build(out=tmp_path / "again") == 0
-    shard = "python-00000.jsonl.zst"
+    shard = "shard-00000.jsonl.zst"
     assert shards(registry.out)[shard] == shards(tmp_path / "again")[shard]
 
 
@@ -587,10 +587,10 @@ def test_iter_documents_says_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [lambda data: b"damaged" + data, lambda data: data[:-50]])
 def test_a_damaged_shard_is_an_error(full: Registry, damage: Callable[[bytes], bytes]) -> None:
     assert full.build() == 0
-    shard = full.out / "python-00000.jsonl.zst"
+    shard = full.out / "shard-00000.jsonl.zst"
     content = shard.read_bytes()
     shard.write_bytes(damage(content))
-    with pytest.raises(CorpusError, match=r"python-00000\.jsonl\.zst is damaged"):
+    with pytest.raises(CorpusError, match=r"shard-00000\.jsonl\.zst is damaged"):
         list(iter_documents(full.out))
 
 
@@ -602,6 +602,10 @@ def test_shards_have_a_size_and_keep_their_order(
         Document(f"{i}\u2028é\r" * 50, "python", "p", "1", "pypi", "MIT", f"{i}.py")
         for i in range(30)
     ]
-    names = write_shards(tmp_path, "python", (document.to_json() for document in documents))
+    names = write_shards(tmp_path, (document.to_json() for document in documents))
     assert len(names) == 15
-    assert list(read_shards(tmp_path)) == documents
+    (tmp_path / "corpus.json").write_text('{"languages": {}}')
+    corpus = Corpus(tmp_path)
+    assert list(corpus) == list(corpus) == documents
+    (tmp_path / names[0]).unlink()  # a subset is a corpus too
+    assert list(corpus) == documents[2:]
