@@ -1,79 +1,131 @@
+"""The frame: any task on any model, tables, results, interruption."""
+
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from model import evaluate
-from model.evaluate import Answer, EvaluateError, Task
-from tests.scripted_engine import ScriptedEngine
+from model.evaluate import run as running
+from model.evaluate.statistics import bootstrap_interval, mean_rows, wilson_interval
+from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
+from santa_lsp import models
 
 ROOT = Path(__file__).parents[2]
+SUBJECT = Subject(models.find(models.EMBEDDED))
 
 
-TASK = Task("t", "def f(a):\n", "    return b\n", "    b = a\n")
+@dataclass(frozen=True)
+class Number:
+    id: str
+    value: int
 
 
-@pytest.mark.parametrize(
-    ("says", "raw", "shown"),
-    [
-        ("    b = a\n", True, True),
-        ("    b = a  \n    c", True, True),
-        ("    b = 1\n", False, False),
-        ("    return b\n", False, False),
-        ("", False, False),
-    ],
-)
-def test_exact_match_compares_stripped_lines(says: str, raw: bool, shown: bool) -> None:
-    (answer,) = evaluate.answers(ScriptedEngine(says), [TASK], "python")
-    assert (answer.raw_matches, answer.shown_matches) == (raw, shown)
+class Parity:
+    """Numbers; the answer says whether each is even. Fails at `fails_at`."""
+
+    name, summary, batch_size = "parity", "", 3
+    fails_at: int | None = None
+    asked: list[int]
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def load(self, arguments: Namespace) -> Workload:
+        return Workload([Number(str(value), value) for value in range(10)], {"numbers": "1"})
+
+    @contextmanager
+    def answering(self, subject: Subject, arguments: Namespace) -> Iterator[Answer]:
+        def answer(items: Sequence[Number]) -> list[Record]:
+            self.asked += [item.value for item in items]
+            if self.fails_at in self.asked:
+                raise KeyboardInterrupt
+            return [
+                Record(item.id, "all", {"even": 1.0 - item.value % 2}, item.value % 2 == 0)
+                for item in items
+            ]
+
+        yield answer
+
+    def rows(self, records: Sequence[Record], arguments: Namespace) -> list[Row]:
+        return mean_rows(records, arguments.seed)
 
 
-def test_what_is_dropped_is_not_shown() -> None:
-    (answer,) = evaluate.answers(ScriptedEngine("    return b\n"), [TASK], "python")
-    assert answer.raw == "    return b"
-    assert answer.shown is None  # the next line says it already
+def run(task: Parity, file: Path | None, **settings: object) -> running.Result:
+    arguments = Namespace(**{"seed": 0, "limit": None, **settings})
+    return running.run(task, SUBJECT, task.load(arguments), arguments, file)  # type: ignore[arg-type]
 
 
-def test_the_model_sees_prefix_and_suffix_in_its_own_order() -> None:
-    engine = ScriptedEngine("x\n", order="psm")
-    list(evaluate.answers(engine, [TASK], "python"))
-    wanted = [2000, *map(ord, TASK.prefix), 2002, *map(ord, TASK.suffix), 2001]
-    assert all(prompt == wanted for prompt in engine.prompts)
+def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    whole = run(Parity(), tmp_path / "whole.json")
+    task, file = Parity(), tmp_path / "a.json"
+    task.fails_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        run(task, file)
+    assert not file.exists()
+    with running.partial_path(file).open("a") as partial:
+        partial.write('{"items": 3, "rec')  # a line that was cut short
+    again = Parity()
+    assert run(again, file) == whole
+    assert again.asked[0] == 3  # the finished batch is not asked again
+    assert file.read_text() == (tmp_path / "whole.json").read_text()
+    assert not running.partial_path(file).exists()
+    assert running.read_result(file) == whole
 
 
-def test_summary_and_interval() -> None:
-    found = [Answer("a", "x", "x", "x"), Answer("b", "x", "x", None), Answer("c", "x", "y", "y")]
-    summary = evaluate.summarize(found)
-    assert summary["raw_exact_match"] == pytest.approx(2 / 3)
-    assert summary["shown_exact_match"] == pytest.approx(1 / 3)
-    assert summary["shown_share"] == pytest.approx(2 / 3)
-    # Published worked value (Newcombe 1998, Statistics in Medicine 17:857): 81 of 263.
-    low, high = evaluate.wilson_interval(81, 263)
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert evaluate.wilson_interval(0, 0) == (0.0, 1.0)
+def test_a_run_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
+    task, file = Parity(), tmp_path / "a.json"
+    task.fails_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        run(task, file)
+    with pytest.raises(EvaluateError, match="another settings"):
+        run(Parity(), file, seed=1)
+    running.partial_path(file).write_text("{}\n{\n")
+    with pytest.raises(EvaluateError, match="damaged"):
+        run(Parity(), file)
 
 
-def test_tasks_are_read_plain_or_compressed(tmp_path: Path) -> None:
-    row = {"task_id": "t", "prompt": "a", "suffix": "b", "canonical_solution": "c"}
-    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
-    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
-        file.write(json.dumps(row) + "\n")
-    for name in ("a.jsonl", "a.jsonl.gz"):
-        assert evaluate.read_tasks(tmp_path / name) == [Task("t", "a", "b", "c")]
+def test_limit_spreads_evenly() -> None:
+    task = Parity()
+    run(task, None, limit=4)
+    assert task.asked == [0, 2, 5, 7]
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "not a file of"), ('{"a": 1}', "not a file of")])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "a.jsonl").write_text(text)
-    with pytest.raises(EvaluateError, match=words):
-        evaluate.read_tasks(tmp_path / "a.jsonl")
+def test_results_of_other_programs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluateError, match="cannot be read"):
-        evaluate.read_tasks(tmp_path / "none.jsonl")
+        running.read_result(tmp_path / "none.json")
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(EvaluateError, match="not a result"):
+        running.read_result(tmp_path / "a.json")
+
+
+def test_intervals() -> None:
+    # Published worked value (Newcombe 1998, Statistics in Medicine 17:857): 81 of 263.
+    low, high = wilson_interval(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    values = [index / 99 for index in range(100)]
+    # Of a mean of many values the percentile interval is near the normal one.
+    half = 1.96 * (sum((value - 0.5) ** 2 for value in values) / 100 / 100) ** 0.5
+    assert bootstrap_interval(values, 0) == pytest.approx((0.5 - half, 0.5 + half), abs=0.004)
+    assert bootstrap_interval([0.5, 0.5], 0) == (0.5, 0.5)
+
+
+def command(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "model.evaluate", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
 
 
 def test_the_command_runs_the_embedded_model(tmp_path: Path) -> None:
@@ -86,15 +138,28 @@ def test_the_command_runs_the_embedded_model(tmp_path: Path) -> None:
         }
         for i in range(4)
     ]
-    data, out = tmp_path / "tasks.jsonl", tmp_path / "out.json"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = subprocess.run(
-        [sys.executable, "-m", "model.evaluate", "fim", "--data", str(data), "--json", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    (tmp_path / "HumanEval-SingleLineInfilling.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
     )
+    out = tmp_path / "out" / "fim.json"
+    done = command("fim", "--json", str(out), SANTA_LSP_EVAL=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "exact match" in done.stdout
-    written = json.loads(out.read_text())
-    assert written["summary"]["tasks"] == len(written["answers"]) == 4
+    result = running.read_result(out)
+    assert result.run["model"]["name"] == models.EMBEDDED
+    assert len(result.records) == 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ((), "give --data FILE|DIR, or set SANTA_LSP_EVAL"),
+        (("--data", "/no/such"), "/no/such does not exist"),
+        (("--data", str(ROOT / "tests")), "has no single-line infilling data"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(argv: tuple[str, ...], words: str) -> None:
+    done = command("fim", *argv)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,167 @@
+"""Infilling: how often the model says exactly the text that was taken out.
+
+Each gap is asked once in each order and decoding. The answer is scored three ways: up to
+end-of-text, as the papers do (Fried et al. 2022, arXiv:2204.05999; SantaCoder, arXiv:2301.03988);
+up to the end of its first line; and as the server would show it, after all filters. Equality is
+of stripped texts. Python gaps that come with tests are run as well (pass@1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import get_args
+
+from model.evaluate import infilling
+from model.evaluate.infilling import Gap
+from model.evaluate.sampling import Recorder, reseeded
+from model.evaluate.statistics import mean_rows
+from model.evaluate.task import Answer, Record, Row, Subject, Workload
+from santa_lsp.cache import CompletionCache
+from santa_lsp.completer import Completer, CompleterConfig, Completion
+from santa_lsp.context import CompletionContext
+from santa_lsp.engine import Engine
+from santa_lsp.prompt import Order
+
+#: The paper's limit for a line; longer gaps have room for the longest of OpenAI's.
+MAX_NEW_TOKENS = {
+    "single-line": 25,
+    "multi-line": 256,
+    "random-span": 256,
+    "random-span-light": 256,
+}
+#: temperature, top_p
+DECODINGS = {"greedy": (0.0, 1.0), "paper": (0.2, 0.95)}
+#: SantaCoder's model card. Java and JavaScript were measured on sets of other lines.
+PUBLISHED = {"python": 0.44, "java": 0.62, "javascript": 0.60}
+
+
+class Fim:
+    """See the module's docstring and model.evaluate.task."""
+
+    name = "fim"
+    summary = "infilling: exact match, edit similarity, and tests passed"
+    batch_size = 32
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--set", choices=infilling.KINDS, default="single-line")
+        parser.add_argument(
+            "--language", nargs="+", choices=infilling.LANGUAGES, help="default: all there are"
+        )
+        parser.add_argument(
+            "--order", nargs="+", choices=get_args(Order), help="default: the model's own"
+        )
+        parser.add_argument(
+            "--decoding",
+            nargs="+",
+            choices=tuple(DECODINGS),
+            default=["greedy"],
+            help="paper: one sample, temperature .2, top_p .95",
+        )
+
+    def load(self, arguments: argparse.Namespace) -> Workload:
+        return infilling.load(arguments.data, arguments.set, arguments.language)
+
+    @contextmanager
+    def answering(self, subject: Subject, arguments: argparse.Namespace) -> Iterator[Answer]:
+        orders = arguments.order or [subject.model.order]
+
+        def answer(gaps: Sequence[Gap]) -> list[Record]:
+            records = []
+            for decoding in arguments.decoding:
+                temperature, top_p = DECODINGS[decoding]
+                engine: Engine = subject.engine
+                if temperature:
+                    engine = reseeded(subject, arguments.seed, gaps[0].id)
+                for order in orders:
+                    engine.order = order
+                    records += [
+                        record_of(gap, f"{order} {decoding}", said)
+                        for gap, said in zip(
+                            gaps, fill(engine, gaps, temperature, top_p), strict=True
+                        )
+                    ]
+            return records
+
+        yield answer
+
+    def rows(self, records: Sequence[Record], arguments: argparse.Namespace) -> list[Row]:
+        rows = mean_rows(records, arguments.seed)
+        if arguments.set != "single-line":
+            return rows
+        return [
+            dataclasses.replace(row, published=PUBLISHED[row.group.split()[0]])
+            if row.metric == "exact match" and row.group.endswith("psm paper")
+            else row
+            for row in rows
+        ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """What the model said to a gap up to end-of-text, and what a user would have been shown."""
+
+    raw: str
+    shown: str | None
+
+    def first_line(self) -> str:
+        """Up to the end of the first line that is not blank."""
+        return self.raw.lstrip("\n").partition("\n")[0]
+
+
+def fill(
+    engine: Engine, gaps: Sequence[Gap], temperature: float = 0.0, top_p: float = 1.0
+) -> Iterator[Said]:
+    """The model's answer to each gap, in order, asked as the server asks."""
+    recorder = Recorder(engine, temperature, top_p)
+    for gap in gaps:
+        config = CompleterConfig(
+            max_new_tokens=MAX_NEW_TOKENS[gap.kind],
+            multiline="never" if gap.kind == "single-line" else "always",
+            time_limit_ms=3_600_000,
+        )
+        completer = Completer(recorder, config, CompletionCache())
+        context = CompletionContext(gap.language, "", gap.prefix, gap.suffix, trigger="invoked")
+        shown = completer.complete(context)
+        yield Said(recorder.text, shown.text if isinstance(shown, Completion) else None)
+
+
+def record_of(gap: Gap, setting: str, said: Said) -> Record:
+    """Scored; `setting` is order and decoding."""
+    wanted = gap.middle.strip()
+    scores = {
+        "exact match": float(said.raw.strip() == wanted),
+        "edit similarity": edit_similarity(said.raw.strip(), wanted),
+        "shown exact match": float(said.shown is not None and said.shown.strip() == wanted),
+        "shown at all": float(said.shown is not None),
+    }
+    if gap.kind == "single-line":
+        scores["first line match"] = float(said.first_line().strip() == wanted)
+    texts = {"prefix": gap.prefix, "said": said.raw, "expected": gap.middle, "suffix": gap.suffix}
+    return Record(
+        f"{gap.id} {setting}",
+        f"{gap.language} {setting}",
+        scores,
+        bool(scores["exact match"]),
+        {**texts, "shown": said.shown or ""},
+    )
+
+
+def edit_similarity(said: str, wanted: str) -> float:
+    """1 - Levenshtein distance / length of the longer text; 1 for two empty texts."""
+    longer = max(len(said), len(wanted))
+    return 1 - edit_distance(said, wanted) / longer if longer else 1.0
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein's, in characters."""
+    previous = list(range(len(b) + 1))
+    for row, character in enumerate(a, 1):
+        current = [row]
+        for column, other in enumerate(b, 1):
+            change = previous[column - 1] + (character != other)
+            current.append(min(previous[column] + 1, current[-1] + 1, change))
+        previous = current
+    return previous[-1]
