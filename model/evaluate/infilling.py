@@ -91,8 +91,8 @@ def _published(row: dict[str, Any], kind: Kind, language: str) -> Gap:
     test = ""
     if row.get("test") and row.get("entry_point"):
         test = f"{row['test']}\ncheck({row['entry_point']})\n"
-    texts = (row["prompt"], row["canonical_solution"], row["suffix"])
-    return Gap(str(row["task_id"]), language, kind, *map(str, texts), test)
+    prefix, middle, suffix = (row[key] for key in ("prompt", "canonical_solution", "suffix"))
+    return Gap(str(row["task_id"]), language, kind, prefix, middle, suffix, test)
 
 
 def rebuild(row: dict[str, Any], language: str) -> Iterator[Gap]:

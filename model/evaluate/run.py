@@ -47,14 +47,15 @@ def identify(
         name: value for name, value in sorted(vars(arguments).items()) if name not in NOT_SETTINGS
     }
     model = subject.model
-    identity = {
+    identity: dict[str, Any] = {
         "format": FORMAT,
         "task": task.name,
         "model": {"name": model.name, "sha256": model.card["sha256"].get("model.bin")},
         "settings": settings,
         "sources": work.sources,
     }
-    return json.loads(json.dumps(identity, default=str))
+    as_read_back: dict[str, Any] = json.loads(json.dumps(identity, default=str))
+    return as_read_back
 
 
 def run(

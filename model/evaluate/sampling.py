@@ -41,13 +41,19 @@ class Recorder:
         prompt_ids: Sequence[int],
         parameters: GenerationParameters,
         on_token: Callable[[Token], bool],
-    ) -> None:
+    ) -> int:
         """Generates all of `max_new_tokens` or up to end-of-text, then calls `on_token`."""
         tokens: list[Token] = []
+
+        def keep(token: Token) -> bool:
+            tokens.append(token)
+            return False
+
         own = GenerationParameters(parameters.max_new_tokens, self._temperature, self._top_p)
-        self._engine.generate(prompt_ids, own, lambda token: bool(tokens.append(token)))
+        reused = self._engine.generate(prompt_ids, own, keep)
         stream = self._engine.text_stream()
         self.text = "".join(stream.step(token.id) for token in tokens)
         for token in tokens:
             if on_token(token):
-                return
+                break
+        return reused
