@@ -142,7 +142,7 @@ def examples_of(
 
     rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
     return [
-        example(text, encode, fim, end_of_text, config.fim, rng, ends)
+        example(text, document.language, encode, fim, end_of_text, config.fim, rng, ends)
         for text, ends in pieces(document.text, tokenizer, config.n_positions + 1 - SLACK)
     ]
 
@@ -293,7 +293,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--n-positions", type=int, default=1024)
     parser.add_argument("--fim-rate", type=float, default=0.5, help="SantaCoder's: 0.5")
     parser.add_argument("--spm-rate", type=float, default=0.5, help="SantaCoder's: 0.5")
-    parser.add_argument("--line-rate", type=float, default=0.0, help="share of cuts at line ends")
+    parser.add_argument("--line-rate", type=float, default=0.0, help="share of an editor's cuts")
+    parser.add_argument("--node-rate", type=float, default=0.0, help="share of cuts along syntax")
     parser.add_argument(
         "--epochs", type=float, default=1,
         help="passes, each cut differently; 0.3 takes three documents in ten",
@@ -312,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = PackConfig(
             n_positions=options.n_positions,
-            fim=FimConfig(options.fim_rate, options.spm_rate, options.line_rate),
+            fim=FimConfig(options.fim_rate, options.spm_rate, options.line_rate, options.node_rate),
             seed=options.seed,
             epochs=options.epochs,
             validation_stride=options.validation_stride,

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from model import fim
 from model.fim import FimConfig
-from santa_lsp.prompt import FimIds
+from santa_lsp.prompt import FimIds, find_dialect
 
 #: Ids that no character has.
 FIM = FimIds(prefix=-1, middle=-2, suffix=-3, pad=-4)
@@ -25,21 +26,10 @@ def text_of(ids: list[int]) -> str:
     return "".join(map(chr, ids))
 
 
-@given(text=TEXT, seed=st.integers(), unit=st.sampled_from(list(fim.CUTS)))
-def test_the_parts_are_the_text(text: str, seed: int, unit: fim.Unit) -> None:
-    assert "".join(fim.CUTS[unit](text, random.Random(seed))) == text
-
-
-@given(text=TEXT.filter(str.strip), seed=st.integers())
-def test_a_line_cut_ends_at_a_line_end_and_is_not_empty_text(text: str, seed: int) -> None:
-    _, _, suffix = fim.cut_lines(text, random.Random(seed))
-    assert suffix == "" or suffix.startswith("\n")
-
-
 @given(text=TEXT, seed=st.integers(), spm=st.booleans())
 def test_an_example_is_the_text_in_order(text: str, seed: int, spm: bool) -> None:
     config = FimConfig(fim_rate=1, spm_rate=float(spm))
-    ids = fim.example(text, by_character, FIM, END, config, random.Random(seed))
+    ids = fim.example(text, "python", by_character, FIM, END, config, random.Random(seed))
     assert ids[0] == FIM.prefix
     assert ids[-1] == END
     middle_at, suffix_at = ids.index(FIM.middle), ids.index(FIM.suffix)
@@ -62,7 +52,7 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
     rng, trials = random.Random(0), 4000
     config = FimConfig(fim_rate, spm_rate)
     examples = [
-        fim.example("some text", by_character, FIM, END, config, rng) for _ in range(trials)
+        fim.example("some text", "java", by_character, FIM, END, config, rng) for _ in range(trials)
     ]
     permuted = [ids for ids in examples if ids[0] == FIM.prefix]
     spm = [ids for ids in permuted if ids[1] == FIM.suffix and ids.index(FIM.middle) >= 2]
@@ -76,31 +66,63 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
     assert len(spm) <= len(permuted) * (spm_rate + 0.2 * (1 - spm_rate)) + 5 * trials**0.5
 
 
-def test_character_cuts_are_uniform() -> None:
-    rng = random.Random(0)
-    starts = [len(fim.cut_characters("x" * 99, rng)[0]) for _ in range(6000)]
-    # The smaller of two uniform positions: a quarter of them lie beyond half of the text.
-    assert 0.22 < sum(start >= 50 for start in starts) / 6000 < 0.28
-
-
 def test_text_that_is_left_alone_ends_only_where_its_document_does() -> None:
     config = FimConfig(fim_rate=0)
     rng = random.Random(0)
-    assert fim.example("ab", by_character, FIM, END, config, rng, ends=True) == [97, 98, END]
-    assert fim.example("ab", by_character, FIM, END, config, rng, ends=False) == [97, 98]
+    assert fim.example("ab", "python", by_character, FIM, END, config, rng, ends=True) == [
+        97,
+        98,
+        END,
+    ]
+    assert fim.example("ab", "python", by_character, FIM, END, config, rng, ends=False) == [97, 98]
 
 
-def test_sentinels_never_come_from_text(small_tokenizer: Tokenizer) -> None:
-    text = "<fim-prefix>a<fim-middle>b<fim-suffix>c<fim-pad>d<|endoftext|>"
-    ids = small_tokenizer.encode(text).ids
-    special = {
-        small_tokenizer.token_to_id(f"<fim-{n}>") for n in ("prefix", "middle", "suffix", "pad")
-    }
-    assert not (special | {small_tokenizer.token_to_id("<|endoftext|>")}) & set(ids)
-    assert small_tokenizer.decode(ids) == text
+@pytest.mark.parametrize(("line_rate", "node_rate"), [(0, 0), (0.6, 0.2), (0.3, 0.7), (1, 0)])
+def test_units_are_drawn_at_their_rates(line_rate: float, node_rate: float) -> None:
+    rng, trials = random.Random(1), 4000
+    config = FimConfig(1, 0.5, line_rate, node_rate)
+    drawn = Counter(config.unit(rng) for _ in range(trials))
+    rates = {"lines": line_rate, "nodes": node_rate, "characters": 1 - line_rate - node_rate}
+    for unit, rate in rates.items():
+        assert abs(drawn[unit] - trials * rate) <= 5 * (trials * rate * (1 - rate)) ** 0.5 + 1e-6
 
 
-@pytest.mark.parametrize("values", [{"fim_rate": 1.1}, {"spm_rate": -0.1}, {"line_rate": 2}])
+SENTINELS = ["<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>", "<|endoftext|>"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    parts=st.lists(st.sampled_from([*SENTINELS, "<", "fim-prefix>", "x = 1\n", "é", " "])),
+    seed=st.integers(),
+)
+def test_sentinels_never_come_from_text(
+    small_tokenizer: Tokenizer, parts: list[str], seed: int
+) -> None:
+    text = "".join(parts)
+
+    def encode(text: str) -> list[int]:
+        return small_tokenizer.encode(text, add_special_tokens=False).ids
+
+    special = {small_tokenizer.token_to_id(name) for name in SENTINELS}
+    assert not special & set(encode(text))
+    assert small_tokenizer.decode(encode(text)) == text
+    fim_ids = find_dialect(small_tokenizer.token_to_id)
+    assert fim_ids is not None
+    end = small_tokenizer.token_to_id("<|endoftext|>")
+    config = FimConfig(1, 0.5, 0.4, 0.3)
+    ids = fim.example(text, "python", encode, fim_ids[1], end, config, random.Random(seed))
+    counts = Counter(i for i in ids if i in special)
+    assert counts == {fim_ids[1].prefix: 1, fim_ids[1].suffix: 1, fim_ids[1].middle: 1, end: 1}
+
+
+@pytest.mark.parametrize(
+    "values", [{"fim_rate": 1.1}, {"spm_rate": -0.1}, {"line_rate": 2}, {"node_rate": -1}]
+)
 def test_rates_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         FimConfig(**values)
+
+
+def test_shares_of_units_are_at_most_one() -> None:
+    with pytest.raises(ValueError, match="at most 1"):
+        FimConfig(line_rate=0.6, node_rate=0.6)
