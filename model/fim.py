@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 
 from model.cuts import Unit, cut
-from santa_lsp.prompt import Encode, FimIds, assemble
+from santa_lsp.prompt import Encode, FimIds, Order, assemble
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +61,5 @@ def example(
     if rng.random() >= config.fim_rate:
         return [*encode(text), *([end_of_text] if ends else [])]
     prefix, middle, suffix = cut(text, language, config.unit(rng), rng)
-    order = "spm" if rng.random() < config.spm_rate else "psm"
+    order: Order = "spm" if rng.random() < config.spm_rate else "psm"
     return [*assemble(fim, order, encode(prefix), encode(suffix)), *encode(middle), end_of_text]
