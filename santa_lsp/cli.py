@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from santa_lsp import __version__, model_commands, settings
+from santa_lsp.bench import BenchError
+from santa_lsp.bench import command as bench
 from santa_lsp.completer import Completer, Completion
 from santa_lsp.context import CompletionContext, language_of
 from santa_lsp.engine import EngineError
@@ -24,6 +26,7 @@ EXAMPLES = """examples:
   santa-lsp models add bigcode/gpt_bigcode-santacoder SantaCoder itself, 1.1B parameters
   santa-lsp export CHECKPOINT OUTPUT                  a checkpoint -> a model directory
   santa-lsp doctor                                    is everything well, and how fast is it?
+  santa-lsp bench                                     typing sessions against the server: latency
 """
 
 #: Lines of the file that `complete` shows around the completion.
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     arguments = _parser().parse_args(given)
     try:
         arguments.run(arguments)
-    except (ModelError, EngineError, SettingsError) as error:
+    except (ModelError, EngineError, SettingsError, BenchError) as error:
         sys.exit(f"santa-lsp: {error}")
     except UsageError as error:
         print(f"santa-lsp: {error}", file=sys.stderr)
@@ -99,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", parents=[common], help="machine, model, measured speed")
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(run=_doctor)
+
+    bench.add_parser(commands, common)
     return parser
 
 

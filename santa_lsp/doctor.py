@@ -31,7 +31,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "instruction_sets": _instruction_sets(),
         "ctranslate2": ctranslate2.__version__,
@@ -140,7 +140,8 @@ def report(findings: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's own name where the system tells it."""
     for line in _cpuinfo():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from santa_lsp.bench import BenchError
-from santa_lsp.bench.session import Session, Step, parse
+from santa_lsp.bench.session import Session, Step, names, parse, read
 from santa_lsp.bench.typist import Typist, difference
 
 HEAD = "language: python\nfile: a.py\n== text\ndef f():\n    return 0\n== steps\n"
@@ -39,10 +39,12 @@ def test_a_session_is_a_text_and_steps() -> None:
     ("script", "words"),
     [
         ("type x\n", "line 7: a step starts with"),
-        (":: type x\n", "line 7: not a step"),
-        (":: pause\n", "not a step"),
-        (":: jump x║\n", "not a step"),
-        (":: go return\n", "go needs one ║"),
+        (":: ask\nx\n", "line 7: ask needs no text"),
+        (":: undo\n:: pause\n", "line 8: pause needs a text"),
+        (":: pause long\n", "seconds"),
+        (":: jump x║\n", "no such step"),
+        (":: go return\n", "go, and nothing else, needs one ║"),
+        (":: type ║\n", "go, and nothing else, needs one ║"),
         ("", "needs language"),
     ],
 )
@@ -73,6 +75,11 @@ def test_steps_change_the_text_as_they_say() -> None:
     assert play(":: go f(║)\n:: paste\na\n:: pause 1\n:: type\n, b\n:: undo\n").text == (
         "def f(a):\n    return 0\n"
     )
+    assert (
+        play(":: go 0║\n:: erase     return 0\n:: type\n    pass\n").text == "def f():\n    pass\n"
+    )
+    gone = play(":: go 0║\n:: erase ():\n    return 0\n")
+    assert gone.text == "def f\n"
     assert play(":: accept\n:: ask\n").text == "def f():\n    return 0\n"  # nothing was shown
 
 
@@ -150,3 +157,30 @@ def test_a_completion_taken_on_the_way_changes_nothing_in_the_end(
 @given(before=CODE, after=CODE)
 def test_the_difference_makes_one_text_of_the_other(before: str, after: str) -> None:
     assert difference(before, after).apply(before) == after
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_sessions_of_the_package_are_minutes_of_mixed_edits(name: str) -> None:
+    session = read(name)
+    keys = [(key.kind, key.delay, key.press()) for key in Typist(session).keystrokes()]
+    assert {"type", "erase", "paste", "undo", "move", "ask", "accept"} == {key[0] for key in keys}
+    assert 120 < sum(delay for _, delay, _ in keys) < 600
+    assert sum(len(step.text) > 1 for step in session.steps if step.verb == "type") > 5
+
+
+def test_the_sessions_leave_the_programs_they_claim() -> None:
+    finals = {}
+    for name in names():
+        typist = Typist(read(name))
+        for key in typist.keystrokes():
+            key.press()
+        finals[name] = typist.text
+    compile(finals["python"], "backup.py", "exec")
+    for text in finals.values():
+        for opener, closer in ("()", "[]", "{}"):
+            assert text.count(opener) == text.count(closer)
+
+
+def test_a_session_that_is_not_there_is_told() -> None:
+    with pytest.raises(BenchError, match="java, javascript, python"):
+        read("cobol")

@@ -37,7 +37,15 @@ def run(
 def test_help_has_an_example_of_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("--stdio", "complete", "models list", "models add", "export", "doctor"):
+    for command in (
+        "--stdio",
+        "complete",
+        "models list",
+        "models add",
+        "export",
+        "doctor",
+        "bench",
+    ):
         assert f"santa-lsp {command}" in done.stdout
 
 

@@ -4,6 +4,9 @@ Knows the server only by its protocol: neither pygls nor an engine is imported h
 language server with inline completion can be replayed against, and model/ can evaluate with it.
 """
 
+#: Of the JSON that `--json` writes and `--compare` reads.
+FORMAT = 1
+
 
 class BenchError(Exception):
     """Something that ends a bench; says what to do."""

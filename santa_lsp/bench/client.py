@@ -62,6 +62,10 @@ class Client(Connection):
         self._next_id = 0
         self.encoding: Encoding = "utf-16"
         self.has_statistics = False
+        #: The server's name and version, the model it serves and its state; "" while unknown.
+        self.server = ""
+        self.model = ""
+        self.state = ""
         #: What the server told the user: window/showMessage texts, in order.
         self.told: list[str] = []
         super().__init__(source, sink, process)
@@ -125,6 +129,9 @@ class Client(Connection):
                 call.parts.append((arrived, message["params"]["value"]))
         elif method == "window/showMessage":
             self.told.append(message["params"]["message"])
+        elif method == "santa/status":
+            self.state = message["params"]["state"]
+            self.model = message["params"]["model"].replace("\\", "/").rpartition("/")[2]
         elif method is None and (known := self._calls.pop(message["id"], None)) is not None:
             call, then = known
             call.reply, call.replied = message, arrived
@@ -140,6 +147,7 @@ class Client(Connection):
         capabilities = {
             "general": {"positionEncodings": list(ENCODINGS)},
             "textDocument": {"inlineCompletion": {"dynamicRegistration": False}},
+            "experimental": {"santa": {"status": True}},
         }
         call = self.call(
             "initialize",
@@ -150,7 +158,9 @@ class Client(Connection):
                 "initializationOptions": options,
             },
         )
-        offered = self.result(call)["capabilities"]
+        result = self.result(call)
+        offered, info = result["capabilities"], result.get("serverInfo") or {}
+        self.server = f"{info.get('name', 'a server')} {info.get('version', '')}".strip()
         self.encoding = offered.get("positionEncoding", "utf-16")
         commands = (offered.get("executeCommandProvider") or {}).get("commands", [])
         self.has_statistics = STATISTICS in commands

@@ -7,6 +7,7 @@ open. What is shown stays while the user types through it. The server's own acco
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,10 +104,13 @@ class Replay:
         self._open: Request | None = None  # the last request, while its reply has not been seen
         self._screen: _Screen | None = None
 
-    def play(self) -> Iterator[Key]:
-        """Press every key; each is yielded when it has been pressed. BenchError, NoReplyError."""
+    def play(self, seconds: float = math.inf) -> Iterator[Key]:
+        """Press every key that comes within so many seconds; each is yielded once it is pressed.
+
+        Raises BenchError and NoReplyError.
+        """
         self._client.open(self._uri, self.typist.text, language=self._session.language)
-        due = time.perf_counter()
+        due = started = time.perf_counter()
         for key in self.typist.keystrokes():
             due = max(due + key.delay, time.perf_counter())
             if self._takes(key, due):
@@ -115,6 +119,8 @@ class Replay:
             else:
                 self._press(key)
             yield key
+            if time.perf_counter() - started > seconds:
+                break
         self._settle(TIMEOUT)
         for request in self.requests:
             self._client.wait_for(request.call)

@@ -30,8 +30,6 @@ CURSOR = "║"
 
 Verb = Literal["go", "type", "pause", "erase", "paste", "undo", "ask", "accept"]
 
-#: These are followed by lines.
-_BLOCKS = ("type", "paste")
 #: These stand alone.
 _BARE = ("undo", "ask", "accept")
 
@@ -79,31 +77,30 @@ def parse(name: str, source: str) -> Session:
 
 
 def _steps(name: str, script: str, first_line: int) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    block: list[str] | None = None
-
-    def end_block() -> None:
-        if block is not None:
-            steps.append(Step(steps.pop().verb, "\n".join(block)))
-
+    found: list[tuple[int, str, list[str]]] = []  # line number, verb, lines of text
     for number, line in enumerate(script.splitlines(), first_line):
-        if not line.startswith(":: "):
-            if block is None:
-                raise BenchError(f"session {name}, line {number}: a step starts with ':: '")
-            block.append(line)
-            continue
-        end_block()
-        word, _, argument = line.removeprefix(":: ").partition(" ")
-        verb = next((each for each in get_args(Verb) if each == word), None)
-        needs_none = word in _BLOCKS or word in _BARE
-        if verb is None or bool(argument) == needs_none:
-            raise BenchError(f"session {name}, line {number}: not a step: {line!r}")
-        if (verb == "go") != (argument.count(CURSOR) == 1):
-            raise BenchError(f"session {name}, line {number}: go needs one {CURSOR}")
-        steps.append(Step(verb, argument))
-        block = [] if word in _BLOCKS else None
-    end_block()
-    return tuple(steps)
+        if line.startswith(":: "):
+            verb, space, argument = line.removeprefix(":: ").partition(" ")
+            found.append((number, verb, [argument] if space else []))
+        elif found:
+            found[-1][2].append(line)
+        else:
+            raise BenchError(f"session {name}, line {number}: a step starts with ':: '")
+    return tuple(_step(f"session {name}, line {each[0]}", *each[1:]) for each in found)
+
+
+def _step(place: str, word: str, lines: list[str]) -> Step:
+    verb = next((each for each in get_args(Verb) if each == word), None)
+    text = "\n".join(lines)
+    if verb is None:
+        raise BenchError(f"{place}: no such step: {word!r}")
+    if bool(lines) == (verb in _BARE):
+        raise BenchError(f"{place}: {verb} needs {'no' if lines else 'a'} text")
+    if (verb == "go") != (text.count(CURSOR) == 1):
+        raise BenchError(f"{place}: go, and nothing else, needs one {CURSOR}")
+    if verb == "pause" and not text.replace(".", "", 1).isdigit():
+        raise BenchError(f"{place}: pause needs seconds, not {text!r}")
+    return Step(verb, text)
 
 
 def _folder() -> resources.abc.Traversable:

@@ -124,8 +124,10 @@ class Typist:
         elif step.verb == "erase":
             if not self.text[: self.cursor].endswith(step.text):
                 raise self._misfit(step, "that is not what stands before the cursor")
-            for _ in step.text:
-                yield Key("erase", self._rhythm.around(self._rhythm.ERASE), self._erase)
+            size = len(step.text) if "\n" in step.text else 1
+            for _ in range(0, len(step.text), size):
+                delay = self._rhythm.around(self._rhythm.ERASE)
+                yield Key("erase", delay, lambda: self._erase(size))
         elif step.verb == "paste":
             yield Key("paste", look, lambda: self._insert(step.text))
         elif step.verb == "undo":
@@ -170,8 +172,8 @@ class Typist:
             raise self._misfit(step, f"it is in the text {found} times, not once")
         self.cursor = self.text.index(before + after) + len(before)
 
-    def _erase(self) -> Edit:
-        return self._edit(Edit(self.cursor - 1, self.cursor, ""))
+    def _erase(self, size: int) -> Edit:
+        return self._edit(Edit(self.cursor - size, self.cursor, ""))
 
     def _insert(self, text: str) -> Edit:
         return self._edit(Edit(self.cursor, self.cursor, text))

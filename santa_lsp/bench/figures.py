@@ -1,0 +1,93 @@
+"""Figures out of requests: how long each kind took, and what the server has computed for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+from santa_lsp.bench.replay import Request
+
+#: A keystroke for which more tokens than these are prefilled is a cold one.
+WARM_TOKENS = 64
+
+#: What a request turned out to be. "none": the model was not asked; "unknown": the server keeps no
+#: account of it.
+Sort = Literal["typed through", "prefetched", "warm", "cold", "none", "unknown"]
+
+TOKENS = ("prompt", "prefilled", "reused", "generated", "prefetched", "wasted")
+
+
+def sort_of(request: Request) -> Sort:
+    """By the server's own account of an answered request."""
+    last = request.last
+    if not last:
+        return "unknown"
+    if last["source"] == "typedThrough":
+        return "typed through"
+    if last["source"] == "prefetched":
+        return "prefetched"
+    if not last["promptTokens"]:
+        return "none"
+    return "warm" if last["prefilledTokens"] <= WARM_TOKENS else "cold"
+
+
+def figures(requests: Sequence[Request], before: dict[str, Any] | None) -> dict[str, Any]:
+    """Of one replay; `before` is what the server had counted when it began.
+
+    `ms` has the latencies by sort of request, as measured, so that several replays can be put
+    together; the rest are counts.
+    """
+    answered = [request for request in requests if request.ms is not None]
+    ms: dict[str, list[float]] = {"all answered": [each.ms for each in answered if each.ms]}
+    for request in answered:
+        if request.ms is not None:
+            ms.setdefault(sort_of(request), []).append(request.ms)
+        if request.last.get("promptTokens"):
+            ms.setdefault("wait for the model", []).append(request.last["queueMs"])
+            if (first := request.call.first_text) is not None:
+                ms.setdefault("first text", []).append(first)
+    sorts = [sort_of(request) for request in answered]
+    accounts = [before] if before else []
+    accounts += [request.statistics for request in requests if request.statistics]
+    return {
+        "ms": {name: [round(value, 2) for value in values] for name, values in ms.items()},
+        "requests": len(requests),
+        "cancelled": len(requests) - len(answered),
+        "shown": sum(1 for request in requests if request.shown),
+        "accepted": sum(1 for request in requests if request.accepted),
+        "from cache": sorts.count("typed through") + sorts.count("prefetched"),
+        "cold keystrokes": _cold_keystrokes(accounts),
+        "accounted": max(0, len(accounts) - 1),
+        "tokens": {name: _spent(accounts, name) for name in TOKENS} if accounts else {},
+    }
+
+
+def add(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The figures of two replays together: counts are added, lists joined."""
+    total = dict(first)
+    for name, value in second.items():
+        if isinstance(value, dict):
+            total[name] = add(first.get(name, {}), value)
+        else:
+            total[name] = first[name] + value if name in first else value
+    return total
+
+
+def _spent(accounts: Sequence[dict[str, Any]], name: str) -> int:
+    first, last = accounts[0]["tokens"][name], accounts[-1]["tokens"][name]
+    return int(last - first)
+
+
+def _cold_keystrokes(accounts: Sequence[dict[str, Any]]) -> int:
+    """Requests between whose accounts more than WARM_TOKENS were prefilled for requests; those
+    that were overtaken count too, once what they had begun is done."""
+    prefilled = [account["tokens"]["prefilled"] for account in accounts]
+    return sum(after - before > WARM_TOKENS for before, after in pairwise(prefilled))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: the least value that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
