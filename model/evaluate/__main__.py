@@ -14,12 +14,14 @@ from pathlib import Path
 
 from model.evaluate import table
 from model.evaluate.fim import Fim
+from model.evaluate.multipl_e import MultiPLE
 from model.evaluate.run import run
 from model.evaluate.task import EvaluateError, Subject, Task
+from model.execution import ExecutionError
 from santa_lsp import models
 from santa_lsp.engine import EngineError
 
-TASKS: tuple[Task, ...] = (Fim(),)
+TASKS: tuple[Task, ...] = (Fim(), MultiPLE())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +58,7 @@ def main() -> None:
         subject = Subject(models.find(arguments.model), arguments.threads)
         result = run(task, subject, work, arguments, arguments.json)
         print(table.render(result.rows))
-    except (EvaluateError, models.ModelError, EngineError) as error:
+    except (EvaluateError, ExecutionError, models.ModelError, EngineError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: {error.filename or 'writing'}: {error.strerror}{kept(arguments)}")

@@ -3,7 +3,7 @@
 Each gap is asked once in each order and decoding. The answer is scored three ways: up to
 end-of-text, as the papers do (Fried et al. 2022, arXiv:2204.05999; SantaCoder, arXiv:2301.03988);
 up to the end of its first line; and as the server would show it, after all filters. Equality is
-of stripped texts. Python gaps that come with tests are run as well (pass@1).
+of stripped texts. Gaps that come with tests are run as well, with the first two in turn: pass@1.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import get_args
 
-from model.evaluate import infilling
+from model.evaluate import infilling, programs
 from model.evaluate.infilling import Gap
+from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder, reseeded
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, Record, Row, Subject, Workload
@@ -60,32 +61,41 @@ class Fim:
             default=["greedy"],
             help="paper: one sample, temperature .2, top_p .95",
         )
+        parser.add_argument("--no-run", action="store_true", help="leave out pass@1")
+        programs.add_arguments(parser)
 
     def load(self, arguments: argparse.Namespace) -> Workload:
-        return infilling.load(arguments.data, arguments.set, arguments.language)
+        work = infilling.load(arguments.data, arguments.set, arguments.language)
+        if not arguments.no_run and any(gap.test for gap in work.items):
+            with Programs(arguments, ["python"]):  # what cannot be run is told now
+                return work
+        return work
 
     @contextmanager
     def answering(self, subject: Subject, arguments: argparse.Namespace) -> Iterator[Answer]:
         orders = arguments.order or [subject.model.order]
+        running = nullcontext() if arguments.no_run else Programs(arguments)
 
-        def answer(gaps: Sequence[Gap]) -> list[Record]:
+        def ask(gaps: Sequence[Gap], decoding: str) -> list[Record]:
+            temperature, top_p = DECODINGS[decoding]
+            engine: Engine = subject.engine
+            if temperature:
+                engine = reseeded(subject, arguments.seed, gaps[0].id)
             records = []
-            for decoding in arguments.decoding:
-                temperature, top_p = DECODINGS[decoding]
-                engine: Engine = subject.engine
-                if temperature:
-                    engine = reseeded(subject, arguments.seed, gaps[0].id)
-                for order in orders:
-                    engine.order = order
-                    records += [
-                        record_of(gap, f"{order} {decoding}", said)
-                        for gap, said in zip(
-                            gaps, fill(engine, gaps, temperature, top_p), strict=True
-                        )
-                    ]
+            for order in orders:
+                engine.order = order
+                said = list(fill(engine, gaps, temperature, top_p))
+                found = [
+                    record_of(gap, f"{order} {decoding}", each)
+                    for gap, each in zip(gaps, said, strict=True)
+                ]
+                records += found if open_programs is None else run(open_programs, gaps, said, found)
             return records
 
-        yield answer
+        with running as open_programs:
+            yield lambda gaps: [
+                record for decoding in arguments.decoding for record in ask(gaps, decoding)
+            ]
 
     def rows(self, records: Sequence[Record], arguments: argparse.Namespace) -> list[Row]:
         rows = mean_rows(records, arguments.seed)
@@ -147,6 +157,27 @@ def record_of(gap: Gap, setting: str, said: Said) -> Record:
         bool(scores["exact match"]),
         {**texts, "shown": said.shown or ""},
     )
+
+
+def run(
+    running: Programs, gaps: Sequence[Gap], said: Sequence[Said], records: Sequence[Record]
+) -> list[Record]:
+    """The records with pass@1 where there are tests."""
+    scored = list(records)
+    tested = [index for index, gap in enumerate(gaps) if gap.test]
+    completions = {"pass@1": [said[index].raw for index in tested]}
+    if all(gap.kind == "single-line" for gap in gaps):
+        lines = [said[index].first_line() + "\n" for index in tested]
+        completions["first line pass@1"] = lines
+    for metric, texts in completions.items():
+        outcomes = running.run(
+            "python",
+            [gaps[index].program(text) for index, text in zip(tested, texts, strict=True)],
+        )
+        for index, outcome in zip(tested, outcomes, strict=True):
+            scores = {**scored[index].scores, metric: float(outcome.passed)}
+            scored[index] = dataclasses.replace(scored[index], scores=scores)
+    return scored
 
 
 def edit_similarity(said: str, wanted: str) -> float:

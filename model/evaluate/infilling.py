@@ -44,6 +44,9 @@ class Gap:
     suffix: str
     test: str = ""
 
+    def program(self, middle: str) -> str:
+        return f"{self.prefix}{middle}{self.suffix}\n{self.test}"
+
 
 def load(data: Path | None, kind: Kind, languages: list[str] | None) -> Workload:
     """The gaps of one kind, of every language there are data for unless `languages` are named.

@@ -21,7 +21,7 @@ from model.evaluate.task import EvaluateError, Record, Row, Subject, Task, Workl
 
 FORMAT = 1
 #: Arguments that change where a result goes or how fast it comes, never what it is.
-NOT_SETTINGS = {"task", "model", "data", "json", "html", "threads", "jobs"}
+NOT_SETTINGS = {"task", "model", "data", "json", "html", "threads", "jobs", "no_sandbox"}
 
 
 @dataclass(frozen=True, slots=True)

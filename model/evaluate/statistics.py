@@ -24,6 +24,17 @@ def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def pass_at_k(samples: int, passed: int, k: int) -> float:
+    """Chance that one of k samples, drawn without replacement, is among those that passed.
+
+    1 - C(samples - passed, k) / C(samples, k), the unbiased estimator of Chen et al. 2021
+    (arXiv:2107.03374). ValueError when there are fewer samples than k.
+    """
+    if not 0 < k <= samples or not 0 <= passed <= samples:
+        raise ValueError(f"pass@{k} cannot be told from {passed} of {samples} samples")
+    return 1 - math.comb(samples - passed, k) / math.comb(samples, k)
+
+
 def bootstrap_means(values: Sequence[float], seed: int) -> np.ndarray:
     """Means of `RESAMPLES` resamples, shape (RESAMPLES,)."""
     array = np.asarray(values, dtype=np.float64)

@@ -72,7 +72,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`output` is the end of what the program printed and complained."""
+    """`output` is the end of what the program printed and complained; it never names its folder."""
 
     verdict: Verdict
     output: str
@@ -141,7 +141,12 @@ class Sandbox:
             "address_space": limits.address_space,
             "file_size": limits.file_size,
             "open_files": limits.open_files,
-            "environment": {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"},
+            "environment": {
+                "HOME": str(folder),
+                "TMPDIR": str(folder),
+                "LANG": "C.UTF-8",
+                "PYTHONHASHSEED": "0",
+            },
         }
         launcher = [sys.executable, "-I", "-S", str(CONFINE), json.dumps(config), *command]
         with (folder.parent / "output").open("w+b") as output, os.fdopen(complaints, "rb") as said:
@@ -163,7 +168,7 @@ class Sandbox:
             if complaint := said.read().decode(errors="replace"):
                 raise ExecutionError(f"the sandbox cannot be set up: {complaint}")
             output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_KEPT))
-            text = output.read().decode(errors="replace")
+            text = output.read().decode(errors="replace").replace(f"{folder}/", "")
         if too_much:
             return Outcome("failed", text + "\n(it wrote too much)")
         if timed_out or process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from model.evaluate import fim, infilling
+from model.evaluate.fim import Said
 from model.evaluate.infilling import Gap
+from model.evaluate.programs import Programs
 from model.evaluate.task import EvaluateError
 from santa_lsp.prompt import Order
 from tests.scripted_engine import ScriptedEngine
@@ -75,6 +78,19 @@ def test_edit_distance(said: str, wanted: str, distance: int) -> None:
     longer = max(len(said), len(wanted))
     assert fim.edit_similarity(said, wanted) == pytest.approx(1 - distance / longer)
     assert fim.edit_similarity("", "") == 1
+
+
+def test_gaps_with_tests_are_run() -> None:
+    gap = Gap("t", "python", "single-line", "def f(a):\n", "    b = a\n", "    return b\n",
+              "assert f(3) == 3\n")  # fmt: skip
+    said = [Said("    b = a + 0\n", None), Said("    b = a\n  c", None), Said("    b = 1\n", None)]
+    gaps = [gap] * len(said)
+    records = [fim.record_of(gap, "spm greedy", each) for each in said]
+    with Programs(Namespace(timeout=5, jobs=2, no_sandbox=False)) as running:
+        scored = fim.run(running, gaps, said, records)
+    assert [record.scores["pass@1"] for record in scored] == [1, 0, 0]
+    assert [record.scores["first line pass@1"] for record in scored] == [1, 1, 0]
+    assert [record.scores["exact match"] for record in scored] == [0, 0, 0]
 
 
 def test_lines_are_rebuilt_from_a_solution() -> None:
