@@ -41,7 +41,7 @@ MULTIPL_E = {
 
 def arguments(data: Path, **others: Any) -> Namespace:
     values = {
-        "data": data, "benchmark": None, "language": None, "samples": 4, "temperature": [0.8],
+        "data": data, "benchmark": None, "language": None, "samples": 2, "temperature": [0.8],
         "max_new_tokens": 8, "timeout": 5, "jobs": 2, "no_sandbox": False, "seed": 0, "limit": None,
     }  # fmt: skip
     return Namespace(**{**values, **others})
@@ -133,7 +133,7 @@ def test_a_prompt_longer_than_the_model_is_cut_at_its_start() -> None:
 
 def test_an_interrupted_run_has_the_same_samples(tmp_path: Path) -> None:
     """The second problem's samples do not depend on whether the first one's were drawn before."""
-    others = [{**HUMANEVAL, "task_id": f"HumanEval/{number}"} for number in range(3)]
+    others = [{**HUMANEVAL, "task_id": f"HumanEval/{number}"} for number in range(2)]
     write(tmp_path / "HumanEval.jsonl", *others)
     asked = arguments(tmp_path)
     work = MultiPLE().load(asked)
