@@ -108,7 +108,7 @@ def _token_times(engine: Any, prompt_ids: list[int], new_tokens: int) -> list[fl
         times.append(time.perf_counter() - started)
         return False
 
-    engine.generate(prompt_ids, GenerationParameters(new_tokens), on_token)
+    engine.generate(prompt_ids, GenerationParameters(new_tokens, reuse=False), on_token)
     return times
 
 

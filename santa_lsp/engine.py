@@ -19,15 +19,28 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class GenerationParameters:
-    """`temperature` 0 is greedy; otherwise sampling from the `top_p` nucleus."""
+    """`temperature` 0 is greedy; otherwise sampling from the `top_p` nucleus.
+
+    `reuse` False computes everything anew and keeps nothing, for measurements.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    reuse: bool = True
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+
+
+@dataclass(slots=True)
+class AnchorCounts:
+    """What is kept for reuse: memory in bytes now, anchors built and dropped since the start."""
+
+    bytes: int = 0
+    built: int = 0
+    dropped: int = 0
 
 
 class EngineError(Exception):
@@ -41,7 +54,8 @@ class TextStream(Protocol):
 
 
 class Engine(Protocol):
-    """A loaded model. Calls may come from any thread, one at a time.
+    """A loaded model. Calls may come from two threads at a time: one for requests that somebody
+    waits for, one for what is computed ahead of them.
 
     `notice` is what the user should know of how it was loaded; empty when all is well.
     """
@@ -57,6 +71,20 @@ class Engine(Protocol):
         ...
 
     def text_stream(self) -> TextStream: ...
+
+    def reusable(self, prompt_ids: Sequence[int]) -> int:
+        """How many of the prompt's first tokens `generate` would not have to compute."""
+        ...
+
+    def prepare(self, prompt_ids: Sequence[int]) -> int:
+        """Compute ahead what makes prompts that start like this one cheap, where it is worth it.
+
+        Nobody should be waiting: it can be neither stopped nor hurried. Returns how many tokens
+        were computed. Raises EngineError.
+        """
+        ...
+
+    def anchor_counts(self) -> AnchorCounts: ...
 
     def generate(
         self,

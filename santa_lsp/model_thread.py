@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from santa_lsp.cache import CompletionCache
 from santa_lsp.completer import Completer, Completion, Superseded
 from santa_lsp.context import CompletionContext
-from santa_lsp.engine import Engine, EngineError
+from santa_lsp.engine import AnchorCounts, Engine, EngineError
 from santa_lsp.models import ModelError
 from santa_lsp.postprocess import Drop
 from santa_lsp.settings import Settings
@@ -63,6 +63,10 @@ class ModelThread:
         """Use settings that need no other model from the next request on."""
         if self._engine is not None:
             self._completer = Completer(self._engine, settings.completer_config(), self._cache)
+
+    def anchor_counts(self) -> AnchorCounts:
+        """What the served model keeps for reuse."""
+        return self._engine.anchor_counts() if self._engine else AnchorCounts()
 
     def recall(self, context: CompletionContext) -> Completion | None:
         """A cached completion, without waiting for the thread."""

@@ -298,7 +298,7 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
     @server.command("santa.statistics")
     def statistics() -> dict[str, Any]:
         """Counters since the start; see santa_lsp.statistics."""
-        return server.statistics.as_dict({"bytes": 0, "built": 0, "dropped": 0})
+        return server.statistics.as_dict(dataclasses.asdict(server.model.anchor_counts()))
 
     @server.command("santa.restart")
     async def restart() -> None:

@@ -41,6 +41,7 @@ class Settings:
     device: str = "auto"
     compute_type: str = "default"
     threads: int = 0
+    anchor_memory_mb: int = 512
     debounce_ms: str | int = "auto"
     max_new_tokens: int = 64
     multiline: str = "auto"
@@ -59,7 +60,7 @@ class Settings:
 
     def needs_reload(self, other: Settings) -> bool:
         """Whether the model must be loaded anew to go from these settings to the other ones."""
-        names = ("model", "device", "compute_type", "threads")
+        names = ("model", "device", "compute_type", "threads", "anchor_memory_mb")
         return any(getattr(self, name) != getattr(other, name) for name in names)
 
 
@@ -98,6 +99,7 @@ _CHECKS: dict[str, _Check] = {
         "default", "auto", "int8", "int8_float32", "int8_float16", "float16", "bfloat16", "float32"
     ),
     "threads": _integer(0, 256),
+    "anchor_memory_mb": _integer(0, 1_000_000),
     "debounce_ms": _Check(
         f'"auto" or {_DEBOUNCE.wanted}', lambda value: value == "auto" or _DEBOUNCE.accepts(value)
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.engine import AnchorCounts, GenerationParameters, Token
 from santa_lsp.prompt import FimIds, Order
 
 
@@ -29,6 +29,15 @@ class ScriptedEngine:
 
     def step(self, token_id: int) -> str:
         return chr(token_id)
+
+    def reusable(self, prompt_ids: Sequence[int]) -> int:
+        return 0
+
+    def prepare(self, prompt_ids: Sequence[int]) -> int:
+        return 0
+
+    def anchor_counts(self) -> AnchorCounts:
+        return AnchorCounts()
 
     def generate(
         self,

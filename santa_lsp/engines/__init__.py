@@ -17,4 +17,5 @@ def load_engine(settings: Settings) -> Engine:
         device=settings.device,
         compute_type=settings.compute_type,
         threads=settings.threads,
+        anchor_bytes=settings.anchor_memory_mb * 1_000_000,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -9,23 +10,36 @@ import ctranslate2
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from santa_lsp.engine import EngineError, GenerationParameters, Token
-from santa_lsp.engines.devices import load_generator, load_on_cpu
+from santa_lsp.engine import AnchorCounts, EngineError, GenerationParameters, Token
+from santa_lsp.engines.anchors import Anchors, state_bytes_per_token
+from santa_lsp.engines.devices import load_generator
 from santa_lsp.models import Model
 from santa_lsp.prompt import END_OF_TEXT, FimIds, Order, find_dialect
 
 #: Bytes of a model whose layers are so small that a second thread costs more, in waiting for it at
 #: every token, than it brings: a model of 3 MB decodes half as fast with two.
 SMALL = 50e6
+#: Memory for the states of anchors unless the user says otherwise.
+ANCHOR_BYTES = 512_000_000
+#: How byte-level vocabularies write the byte of a line end.
+LINE_END = "\u010a"
 
 
 class CTranslate2Engine:
     """One loaded model; see santa_lsp.engine.Engine."""
 
     def __init__(
-        self, model: Model, device: str = "auto", compute_type: str = "default", threads: int = 0
+        self,
+        model: Model,
+        device: str = "auto",
+        compute_type: str = "default",
+        threads: int = 0,
+        anchor_bytes: int = ANCHOR_BYTES,
     ) -> None:
-        """`threads` 0 means one for a small model, else CTranslate2's own choice; EngineError."""
+        """`threads` 0 means one for a small model, else CTranslate2's own choice; EngineError.
+
+        `anchor_bytes` bounds the memory of what is kept for reuse.
+        """
         self.model = model
         self.n_positions = model.n_positions
         self._tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
@@ -38,20 +52,31 @@ class CTranslate2Engine:
         if end_of_text is None:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
         self.end_of_text: int = end_of_text
+        vocabulary = self._tokenizer.get_vocab()
+        self._anchors = Anchors(
+            fim=self.fim,
+            order=self.order,
+            newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
+            bytes_per_token=state_bytes_per_token(model.directory / "model.bin"),
+            most_bytes=anchor_bytes,
+        )
+        self._device, self._compute_type = device, compute_type
         self._threads = threads or (1 if model.size < SMALL else 0)
-        generator, self.notice = load_generator(model, device, compute_type, self._threads)
         # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
-        # the only reference in time.
-        self._generators = [generator]
+        # the last reference in time.
+        self._generators: list[ctranslate2.Generator] = []
+        self._lock = threading.Lock()  # around the list
         weakref.finalize(self, self._generators.clear)
+        self.notice = ""
+        self._generator()
 
     @property
     def device(self) -> str:
-        return str(self._generators[0].device)
+        return str(self._generator().device)
 
     @property
     def compute_type(self) -> str:
-        return str(self._generators[0].compute_type)
+        return str(self._generator().compute_type)
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -59,6 +84,25 @@ class CTranslate2Engine:
 
     def text_stream(self) -> _TextStream:
         return _TextStream(self._tokenizer)
+
+    def reusable(self, prompt_ids: Sequence[int]) -> int:
+        return self._anchors.longest(prompt_ids)
+
+    def anchor_counts(self) -> AnchorCounts:
+        return self._anchors.counts
+
+    def prepare(self, prompt_ids: Sequence[int]) -> int:
+        reach = self._anchors.worth_preparing(prompt_ids)
+        if not reach or not self._anchors.fits(reach):
+            return 0
+        if not self._anchors.has_room(reach):
+            self._drop()
+        step = _Step(lambda token: True, self.end_of_text)
+        try:
+            self._run(prompt_ids[: reach + 1], reach, GenerationParameters(1), step)
+        finally:
+            step.release()
+        return reach
 
     def generate(
         self,
@@ -69,11 +113,33 @@ class CTranslate2Engine:
         length = len(prompt_ids) + parameters.max_new_tokens
         if length > self.n_positions:
             raise ValueError(f"{length} tokens are more than n_positions {self.n_positions}")
-
+        held = reach = 0
+        if parameters.reuse:
+            held = self._anchors.longest(prompt_ids)
+            reach = self._anchors.worth_building(prompt_ids) or held
         step = _Step(on_token, self.end_of_text)
         try:
-            self._generators[0].generate_batch(
-                [[self._tokenizer.id_to_token(i) for i in prompt_ids]],
+            self._run(prompt_ids, reach, parameters, step)
+        finally:
+            failure = step.release()
+        if failure is not None:
+            raise failure
+        return held if reach == held else 0
+
+    def _run(
+        self,
+        prompt_ids: Sequence[int],
+        reach: int,
+        parameters: GenerationParameters,
+        step: _Step,
+    ) -> None:
+        """Generate; the state of the first `reach` tokens is taken from memory or kept there."""
+        tokens = [self._tokenizer.id_to_token(i) for i in prompt_ids]
+        generator = self._generator()
+        try:
+            generator.generate_batch(
+                [tokens[reach:]],
+                static_prompt=tokens[:reach] or None,
                 max_length=parameters.max_new_tokens,
                 include_prompt_in_result=False,
                 return_scores=True,  # the callback has log probabilities only then
@@ -83,18 +149,35 @@ class CTranslate2Engine:
                 callback=step,
             )
         except RuntimeError as error:
-            if self.device == "cuda" and "out of memory" in str(error):
-                self._generators.clear()  # gives the memory back first
-                self._generators.append(load_on_cpu(self.model, "default", self._threads))
+            if generator.device == "cuda" and "out of memory" in str(error):
+                del generator
+                self._drop()  # gives the memory back first
+                self._device, self._compute_type = "cpu", "default"
                 raise EngineError(
                     f"the GPU ran out of memory; {self.model.name} runs on the CPU from now on"
                 ) from error
             raise EngineError(f"generation failed: {error}") from error
-        finally:
-            failure = step.release()
-        if failure is not None:
-            raise failure
-        return 0
+        if reach:
+            self._anchors.add(prompt_ids[:reach])
+
+    def _generator(self) -> ctranslate2.Generator:
+        """The loaded model, loaded anew if it has been dropped. Raises EngineError."""
+        with self._lock:
+            if not self._generators:
+                generator, self.notice = load_generator(
+                    self.model, self._device, self._compute_type, self._threads
+                )
+                self._generators.append(generator)
+            return self._generators[0]
+
+    def _drop(self) -> None:
+        """Give all memory back: CTranslate2 drops static prompts only together with the model.
+
+        It is loaded again when it is needed. What runs meanwhile ends on the one it began with.
+        """
+        with self._lock:
+            self._generators.clear()
+            self._anchors.clear()
 
 
 class _Step:

@@ -31,10 +31,18 @@ def load_generator(
 
 
 def load_on_cpu(model: Model, compute_type: str, threads: int) -> ctranslate2.Generator:
-    """`threads` 0 leaves the number to CTranslate2. Raises EngineError."""
+    """`threads` 0 leaves the number to CTranslate2. Raises EngineError.
+
+    It computes two things at a time, on one copy of the weights and of the static prompts' states:
+    what is computed ahead of the user is never in the way of what the user waits for.
+    """
     try:
         return ctranslate2.Generator(
-            str(model.directory), device="cpu", compute_type=compute_type, intra_threads=threads
+            str(model.directory),
+            device="cpu",
+            compute_type=compute_type,
+            inter_threads=2,
+            intra_threads=threads,
         )
     except (RuntimeError, ValueError) as error:
         raise EngineError(

@@ -54,6 +54,20 @@ def test_an_answer_of_the_model_and_typing_through_it(server: LspClient) -> None
     assert again["tokens"]["prompt"] == tokens["prompt"]
 
 
+def test_a_keystroke_reuses_what_the_one_before_it_computed(server: LspClient) -> None:
+    ask(server, URI, (22, 0))
+    server.change(URI, 2, "    lengths = [", (22, 0))
+    ask(server, URI, (22, 15))
+    found = statistics(server)
+    assert found["last"]["prefilledTokens"] <= 16
+    assert (
+        found["last"]["reusedTokens"]
+        == found["last"]["promptTokens"] - (found["last"]["prefilledTokens"])
+    )
+    assert found["anchors"]["built"] >= 1
+    assert found["anchors"]["bytes"] > 0
+
+
 def test_an_overtaken_and_a_cancelled_request_are_superseded(server: LspClient) -> None:
     ask(server, URI, (0, 0))
     by_hand = {"context": {"triggerKind": 1}}
