@@ -16,14 +16,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-SHAPE = {
-    "vocab_size": 49280,
-    "n_positions": 2048,
-    "n_embd": 2048,
-    "n_layer": 24,
-    "n_head": 16,
-    "n_inner": 8192,
-}
 FORMATS = ("safetensors", "bin", "custom", "megatron")
 
 CONVERT = """
@@ -48,9 +40,10 @@ def write_checkpoint(folder: Path, kind: str, dtype_name: str) -> None:
     import torch
     from safetensors.torch import save_file
 
+    from benchmarks.random_model import SHAPES
     from tests import reference
 
-    config = reference.GPTBigCodeConfig(**SHAPE)
+    config = reference.GPTBigCodeConfig(**SHAPES["1.1b"].to_json())
     dtype = getattr(torch, dtype_name)
     torch.set_default_dtype(dtype)
     model = reference.GPTBigCodeForCausalLM(config)

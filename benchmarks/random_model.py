@@ -1,0 +1,147 @@
+"""A model of a given shape with random weights, to measure with where the real one is not at hand.
+
+    python -m benchmarks.random_model FOLDER                  SantaCoder 1.1B's shape
+    python -m benchmarks.random_model FOLDER --shape mini     santa-mini's
+
+FOLDER gets `checkpoint` (gpt_bigcode, float16, with a tokenizer of the shape's vocabulary trained
+on Python's standard library), `model` (the int8 model directory that santa-lsp serves) and
+`model.gguf` (the same checkpoint in Q8_0 for llama.cpp). What is there already is kept.
+
+Speed depends on the shape alone, and on how long a completion is. So the weights are such that
+greedy decoding says one word after the other: it neither ends, nor goes to the next line, nor falls
+into a loop. The same seed and Python give the same model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from benchmarks.to_gguf import write_gguf
+from model.gpt import GPT, GPTConfig
+from model.tokenizer import SPECIAL_TOKENS, train
+from santa_lsp.convert import convert
+
+SHAPES = {
+    "1.1b": GPTConfig(49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16),
+    "30m": GPTConfig(16384, n_positions=2048, n_embd=512, n_layer=8, n_head=8),
+    "mini": GPTConfig(4096, n_positions=512, n_embd=192, n_layer=4, n_head=3),
+}
+#: Characters of the standard library that the tokenizer is trained on.
+MOST_CHARACTERS = 12_000_000
+#: Scale of the rows of tokens that greedy decoding must not choose.
+UNWANTED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RandomModel:
+    """One model in the forms that the servers read."""
+
+    checkpoint: Path
+    model_dir: Path
+    gguf: Path
+
+
+def make(folder: Path, shape: str, seed: int = 0) -> RandomModel:
+    """Write what is missing; 10 GB of disk and 5 GB of memory pass through at 1.1b."""
+    made = RandomModel(folder / "checkpoint", folder / "model", folder / "model.gguf")
+    if not made.checkpoint.exists():
+        write_checkpoint(made.checkpoint, SHAPES[shape], seed)
+    if not made.model_dir.exists():
+        with tqdm(desc="int8", unit="tensor") as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            convert(made.checkpoint, made.model_dir, name=f"random-{shape}", on_progress=show)
+    if not made.gguf.exists():
+        write_gguf(made.checkpoint, made.gguf)
+    return made
+
+
+def write_checkpoint(folder: Path, config: GPTConfig, seed: int = 0) -> None:
+    """`model.safetensors` (float16), `config.json` and `tokenizer.json` in a new folder."""
+    tokenizer = train(_library(), config.vocab_size)
+    with torch.device("meta"):  # names and shapes, no memory
+        shapes = {name: tuple(each.shape) for name, each in GPT(config).named_parameters()}
+    generator = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in tqdm(shapes.items(), desc="random weights", unit="tensor"):
+        array = _random(name, shape, generator)
+        if name.endswith("wte.weight"):
+            array[_unwanted(tokenizer, config.vocab_size)] *= UNWANTED
+        tensors[name] = array.astype(np.float16)
+    building = folder.with_name(f".{folder.name}.new")
+    building.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, building / "model.safetensors", metadata={"format": "pt"})
+    (building / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+    tokenizer.save(str(building / "tokenizer.json"))
+    building.rename(folder)
+
+
+def _library() -> Iterator[str]:
+    """Python's own modules, which every machine that runs this has."""
+    left = MOST_CHARACTERS
+    for file in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
+        if {"site-packages", "dist-packages", "test", "tests"} & set(file.parts):
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        left -= len(text)
+        if left < 0:
+            return
+        yield text
+
+
+def _random(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Layers keep the size of what passes through them; norms and biases all matter."""
+    if ".ln_" in name and name.endswith("weight"):
+        return 1 + 0.1 * generator.standard_normal(shape, np.float32)
+    if len(shape) == 1:
+        return 0.05 * generator.standard_normal(shape, np.float32)
+    array = generator.standard_normal(shape, np.float32) / math.sqrt(shape[1])
+    if name.endswith("c_attn.weight"):
+        head = (shape[0] - shape[1]) // 2
+        array[:-head] *= 3  # queries and keys: attention that is spread evenly is always the same
+    elif name.endswith("c_proj.weight"):
+        # What GELU adds to every input alike would drown the tokens' own part, layer by layer.
+        array -= array.mean(axis=1, keepdims=True)
+        array *= 0.3
+    return array
+
+
+def _unwanted(tokenizer: Tokenizer, vocab_size: int) -> np.ndarray:
+    """Which ids are not a plain word (with or without the space before it): bool [vocab_size]."""
+    words = np.zeros(vocab_size, bool)
+    for token, number in tokenizer.get_vocab().items():
+        word = token.removeprefix("Ġ")  # how a byte-level BPE spells a space
+        words[number] = token not in SPECIAL_TOKENS and word.isascii() and word.isalpha()
+    return ~words
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shape", choices=SHAPES, default="1.1b")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    made = make(arguments.folder, arguments.shape, arguments.seed)
+    for path in (made.model_dir, made.gguf):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Any checkpoint that santa-lsp export takes, as a GGUF file for llama.cpp.
+
+    python -m benchmarks.to_gguf CHECKPOINT model.gguf [--quantization f32]
+
+llama.cpp calls the architecture `starcoder`. As its own converter does, matrices are quantized to
+Q8_0 (blocks of 32 values with a scale each), while norms, biases and positions stay in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGMLQuantizationType, GGUFWriter, LlamaFileType
+from gguf import TokenType as Kind
+from gguf.quants import quant_shape_to_byte_shape, quantize
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
+from santa_lsp.prompt import END_OF_TEXT, find_dialect
+
+#: Canonical names (santa_lsp.convert.layouts) and llama.cpp's.
+NAMES = {
+    "wte": "token_embd",
+    "wpe": "position_embd",
+    "ln_f": "output_norm",
+    "lm_head": "output",
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
+F32, Q8_0 = GGMLQuantizationType.F32, GGMLQuantizationType.Q8_0
+QUANTIZATIONS = {"q8_0": (Q8_0, LlamaFileType.MOSTLY_Q8_0), "f32": (F32, LlamaFileType.ALL_F32)}
+
+
+def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> None:
+    """Write the file, one tensor in memory at a time. Raises ConvertError, ValueError."""
+    found = open_checkpoint(checkpoint)
+    config = found.config
+    if config.activation_function not in TANH_GELU or not config.scale_attn_weights:
+        raise ValueError("llama.cpp's starcoder has tanh-GELU and scaled attention, and no other")
+    matrix_kind, file_kind = QUANTIZATIONS[quantization]
+    building = output.with_name(f".{output.name}.new")
+    writer = GGUFWriter(building, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
+    _write_sizes(writer, found)
+    writer.add_file_type(file_kind)
+    _write_tokenizer(writer, found.tokenizer, config.vocab_size)
+
+    kinds = {}
+    for name, tensor in found.tensors.items():
+        kept = len(tensor.shape) == 1 or name.startswith("wpe.")
+        kind = kinds[name] = F32 if kept else matrix_kind
+        size = int(np.prod(quant_shape_to_byte_shape(tensor.shape, kind)))
+        writer.add_tensor_info(_name(name), tensor.shape, np.dtype(np.float32), size, kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for name, tensor in tqdm(found.tensors.items(), desc=quantization, unit="tensor"):
+        writer.write_tensor_data(quantize(tensor.read(), kinds[name]))
+    writer.close()
+    building.rename(output)
+
+
+def _name(canonical: str) -> str:
+    """`h.0.attn.c_attn.weight` -> `blk.0.attn_qkv.weight`."""
+    stem, _, kind = canonical.rpartition(".")
+    if stem.startswith("h."):
+        _, layer, part = stem.split(".", 2)
+        return f"blk.{layer}.{NAMES[part]}.{kind}"
+    return f"{NAMES[stem]}.{kind}"
+
+
+def _write_sizes(writer: GGUFWriter, checkpoint: Checkpoint) -> None:
+    config = checkpoint.config
+    rows = checkpoint.tensors["h.0.attn.c_attn.weight"].shape[0]
+    writer.add_context_length(config.n_positions)
+    writer.add_embedding_length(config.n_embd)
+    writer.add_feed_forward_length(config.n_inner)
+    writer.add_block_count(config.n_layer)
+    writer.add_head_count(config.n_head)
+    writer.add_head_count_kv((rows - config.n_embd) // 2 // config.head_dim)
+    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+
+
+def _write_tokenizer(writer: GGUFWriter, path: Path, vocab_size: int) -> None:
+    """A byte-level BPE; its digits are split one by one, as llama.cpp's "starcoder" does."""
+    tokenizer = Tokenizer.from_file(str(path))
+    special = {number for number, each in tokenizer.get_added_tokens_decoder().items()}
+    tokens, kinds = [], []
+    for number in range(vocab_size):
+        token = tokenizer.id_to_token(number)
+        tokens.append(token or f"<padding-{number}>")
+        kinds.append(
+            Kind.UNUSED if token is None else Kind.CONTROL if number in special else Kind.NORMAL
+        )
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("starcoder")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    merges = json.loads(path.read_text(encoding="utf-8"))["model"]["merges"]
+    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
+    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    writer.add_bos_token_id(end_of_text)
+    writer.add_eos_token_id(end_of_text)
+    writer.add_add_bos_token(False)
+    if (found := find_dialect(tokenizer.token_to_id)) is not None:
+        fim = found[1]
+        for key, number in (("pre", fim.prefix), ("suf", fim.suffix), ("mid", fim.middle)):
+            writer.add_uint32(f"tokenizer.ggml.fim_{key}_token_id", number)
+        writer.add_uint32("tokenizer.ggml.fim_pad_token_id", fim.pad)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--quantization", choices=QUANTIZATIONS, default="q8_0")
+    arguments = parser.parse_args()
+    write_gguf(arguments.checkpoint, arguments.output, arguments.quantization)
+
+
+if __name__ == "__main__":
+    main()
