@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +109,16 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.n_embd, config.n_embd + 2 * self.head_dim)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd)
 
-    def forward(self, x: Tensor, cache: KVCache | None, past: int) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, cache: KVCache | None) -> Tensor:
+        """Causal without a mask. A mask [B or 1, 1, T, past + T] is True where tokens may look."""
         B, T, C = x.shape
         q, k, v = self.c_attn(x).split((C, self.head_dim, self.head_dim), dim=2)
         q = q.view(B, T, self.n_head, self.head_dim).transpose(1, 2)  # [B, H, T, D]
         k, v = k.unsqueeze(1), v.unsqueeze(1)  # [B, 1, T, D]
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        k, v = (t.expand(B, self.n_head, past + T, self.head_dim) for t in (k, v))
-        mask = None
-        if past and T > 1:  # new tokens see all of the past and each other causally
-            mask = torch.ones(T, past + T, dtype=torch.bool, device=x.device).tril(past)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and T > 1)
+        k, v = (t.expand(B, self.n_head, t.shape[2], self.head_dim) for t in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -140,17 +140,21 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cache: KVCache | None, past: int) -> Tensor:
-        x = x + self.attn(self.ln_1(x), cache, past)
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None
+    ) -> Tensor:
+        x = x + self.attn(self.ln_1(x), mask, cache)
         return x + self.mlp(self.ln_2(x))
 
 
 class GPT(nn.Module):
-    """`forward(ids [B, T]) -> logits [B, T, vocab_size]`; with targets, the mean loss in nats."""
+    """`forward(ids [B, T]) -> logits [B, T, vocab_size]`; with targets, the summed loss in nats."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
+        #: Whether training recomputes each block's activations instead of keeping them.
+        self.recompute = False
         self.transformer = nn.ModuleDict(
             {
                 "wte": nn.Embedding(config.vocab_size, config.n_embd),
@@ -171,28 +175,51 @@ class GPT(nn.Module):
                 std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
                 nn.init.normal_(parameter, std=std)
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Final normalized states [B, T, C]. Raises ValueError past n_positions."""
+    def hidden(
+        self, ids: Tensor, cache: KVCache | None = None, documents: Tensor | None = None
+    ) -> Tensor:
+        """Final normalized states [B, T, C]. Raises ValueError past n_positions.
+
+        `documents` [B, T] numbers the document that each token belongs to, in order: tokens see
+        their own document only, and its positions start at 0.
+        """
         past = cache.length if cache is not None else 0
         T = ids.shape[1]
         if past + T > self.config.n_positions:
             raise ValueError(
                 f"{past + T} tokens are more than n_positions {self.config.n_positions}"
             )
-        positions = torch.arange(past, past + T, device=ids.device)
+        if documents is None:
+            positions = torch.arange(past, past + T, device=ids.device)
+            mask = None
+            if past:  # new tokens see all of the past and each other causally
+                mask = torch.ones(T, past + T, dtype=torch.bool, device=ids.device).tril(past)
+        else:
+            positions, mask = _kept_apart(documents)
         x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
         for block in self.transformer["h"]:
-            x = block(x, cache, past)
+            if cache is not None:
+                x = block.forward(x, mask, cache)  # of growing lengths: never compiled
+            elif self.recompute and self.training:
+                x = checkpoint(block, x, mask, use_reentrant=False)
+            else:
+                x = block(x, mask)
         return self.transformer["ln_f"](x)
 
     def forward(
-        self, ids: Tensor, targets: Tensor | None = None, cache: KVCache | None = None
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        cache: KVCache | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         """Targets [B, T] of -1 carry no loss."""
-        logits = F.linear(self.hidden(ids, cache), self.transformer["wte"].weight)
+        logits = F.linear(self.hidden(ids, cache, documents), self.transformer["wte"].weight)
         if targets is None:
             return logits
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
+        return F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1, reduction="sum"
+        )
 
     @torch.inference_mode()
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
@@ -215,10 +242,7 @@ class GPT(nn.Module):
 
     def save(self, directory: Path) -> None:
         """Write `model.safetensors` (without the tied head, as gpt_bigcode) and `config.json`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
-        save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-        (directory / "config.json").write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
+        write_checkpoint(directory, self.state_dict(), self.config)
 
     @classmethod
     def load(cls, directory: Path) -> GPT:
@@ -232,3 +256,22 @@ class GPT(nn.Module):
         except RuntimeError as error:
             raise ValueError(f"{directory}: the weights do not fit config.json: {error}") from error
         return model
+
+
+def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], config: GPTConfig) -> None:
+    """What `GPT.load` reads. Raises OSError or SafetensorError when it cannot be written."""
+    directory.mkdir(parents=True, exist_ok=True)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+
+
+def _kept_apart(documents: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions [B, T] within each document; the mask [B, 1, T, T] of its causal attention."""
+    T = documents.shape[1]
+    index = torch.arange(T, device=documents.device)
+    first = torch.ones_like(documents, dtype=torch.bool)
+    first[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    start = torch.where(first, index, 0).cummax(dim=1).values
+    same = documents[:, :, None] == documents[:, None, :]
+    return index - start, (same & (index[:, None] >= index)).unsqueeze(1)

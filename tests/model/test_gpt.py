@@ -67,8 +67,30 @@ def test_targets_of_minus_one_carry_no_loss(model: GPT) -> None:
     masked[0, 5:] = -1
     with torch.inference_mode():
         log_probs = model(ids).log_softmax(-1)
-        expected = -log_probs[0, torch.arange(5), targets[0, :5]].mean()
+        expected = -log_probs[0, torch.arange(5), targets[0, :5]].sum()
         torch.testing.assert_close(model(ids, masked), expected)
+
+
+def test_documents_in_one_row_do_not_see_each_other(model: GPT) -> None:
+    first, second = torch.randint(0, 97, (1, 9)), torch.randint(0, 97, (1, 13))
+    row, documents = torch.cat((first, second), 1), torch.tensor([[4] * 9 + [5] * 13])
+    with torch.inference_mode():
+        together = model(row, documents=documents)
+        apart = torch.cat((model(first), model(second)), dim=1)
+        torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(model(row)[:, 9:], apart[:, 9:], rtol=1e-2)
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(2)
+        model = GPT(CONFIG)
+        model.recompute = recompute
+        ids = torch.arange(20)[None] * 3 % 97
+        model(ids, ids, documents=torch.tensor([[0] * 8 + [1] * 12])).backward()
+        gradients.append(model.get_parameter("transformer.h.0.mlp.c_fc.weight").grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def test_saved_and_loaded_it_is_the_same(model: GPT, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""What a run is like when nobody says otherwise and it starts from a trained model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from model.gpt import GPT
+from model.rows import TokenRows
+from model.train.config import TrainConfig
+from model.train.distributed import World
+
+#: Parameters above which a row at a time is computed, and its activations twice.
+LARGE = 300_000_000
+
+
+def fine_tuning_config(model: GPT, data: Path, world: World, lora: bool = False) -> TrainConfig:
+    """One pass over the packed data, which hold as many passes over the sources as help.
+
+    Learning rates fall with the square root of the size: 1e-3 for 2.5M parameters, 5e-5 for 1.1B;
+    adapters take ten times as much.
+    """
+    rows = len(TokenRows(data, 0))
+    batch_size = max(1, min(8, rows // world.size)) * world.size
+    steps = max(1, rows // batch_size)
+    parameters = model.parameter_count()
+    large = parameters > LARGE
+    return TrainConfig(
+        batch_size=batch_size,
+        micro_batch_size=1 if large else 0,
+        recompute=large,
+        learning_rate=float(f"{1.6 / math.sqrt(parameters) * (10 if lora else 1):.2g}"),
+        warmup_steps=max(1, steps // 20),
+        decay_share=0.5,
+        max_steps=steps,
+        weight_decay=0.0 if lora else 0.1,
+        document_masks=True,
+        lora_rank=16 if lora else 0,
+        evaluate_every=max(1, math.ceil(steps / 4)),
+    )
