@@ -17,11 +17,12 @@ from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
 from model.evaluate.run import run
 from model.evaluate.task import EvaluateError, Subject, Task
+from model.evaluate.typing import Typing
 from model.execution import ExecutionError
 from santa_lsp import models
 from santa_lsp.engine import EngineError
 
-TASKS: tuple[Task, ...] = (Fim(), MultiPLE())
+TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), Typing())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -44,13 +44,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`language` is an LSP identifier, `file` a name with the right ending."""
+    """`language` is an LSP identifier, `file` a name with the right ending.
+
+    `cursor` is where the cursor is at first (code points); None: at the end.
+    """
 
     name: str
     language: str
     file: str
     text: str
     steps: tuple[Step, ...]
+    cursor: int | None = None
 
 
 def names() -> list[str]:

@@ -82,7 +82,7 @@ class Typist:
 
     def __init__(self, session: Session, seed: int = 0) -> None:
         self.text = session.text
-        self.cursor = len(session.text)
+        self.cursor = len(session.text) if session.cursor is None else session.cursor
         #: What is left to type of the step being typed.
         self.rest = ""
         self._session = session
