@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from . import __doc__ as description
 from .build import build, check_replaceable
 from .decontaminate import EvaluationIndex, read_evaluation_texts, words
 from .documents import Corpus, CorpusError
+from .evidence import Evidence, is_evidence
 from .fetch import bring, fetch_all, sha256_of
 from .manifest import DEFAULT_MANIFEST, STANDARD_LIBRARY, Project, read_manifest
 from .report import format_table
@@ -77,19 +79,26 @@ def run_check(options: argparse.Namespace) -> None:
         shared = index.overlap(words(document.text))
         if shared or key in held_out:
             findings += 1
-            print(f"{key} {document.path}: {shared or 'held out for evaluation'}")
+            print(f"{key} {document.path}: {shared.words if shared else 'held out for evaluation'}")
     print(f"{n_documents:,} documents, {findings:,} overlap {len(index):,} evaluation runs")
     if findings:
         raise CorpusError("the corpus is contaminated: build it again with the same --eval-dir")
 
 
 def run_pin(options: argparse.Namespace) -> None:
-    """Print the manifest line of a project; its licence is for a person to read and fill in."""
+    """Print the manifest line of a project; where its licence is not clear, a person decides."""
     with tempfile.TemporaryDirectory() as scratch:
         brought = bring(options.registry, options.name, options.version, Path(scratch))
-        project = (options.registry, options.name, brought.version, sha256_of(brought.archive))
-    line = '  { registry="%s", name="%s", version="%s", licence="?", sha256="%s" },'
-    print(line % project)
+        project = Project(options.registry, options.name, brought.version, "")
+        evidence = Evidence()
+        for path, content in Source(project, brought.archive).read(is_evidence):
+            evidence.read(path, content)
+        sha256 = sha256_of(brought.archive)
+    fields = dataclasses.asdict(project) | {"licence": evidence.suggestion() or "?"}
+    fields |= {"sha256": sha256}
+    fields.pop("only")
+    print("  { " + ", ".join(f'{name}="{value}"' for name, value in fields.items()) + " },")
+    print(f"licence found: {evidence.summary() or 'nothing'}", file=sys.stderr)
 
 
 def _fetch_sources(projects: tuple[Project, ...], options: argparse.Namespace) -> list[Source]:

@@ -14,11 +14,13 @@ from typing import Any
 
 import zstandard
 
-from .decontaminate import EvaluationIndex, words
+from .decontaminate import EvaluationIndex, Overlap, words
 from .documents import LANGUAGES, TABLE_FILE, CorpusError, Document, write_shards
 from .duplicates import Fingerprint, Seen, fingerprint
+from .evidence import Evidence
 from .filters import FILTERS, OWN_FILTERS, language_of
 from .licences import copyright_lines
+from .manifest import STANDARD_LIBRARY
 from .sources import Source
 
 # Compilers of TypeScript end their output with it; a model must not learn to.
@@ -34,8 +36,10 @@ class Sifted:
     source: Source
     documents: list[tuple[Document, Fingerprint]] = dataclasses.field(default_factory=list)
     removed: Counter[str] = dataclasses.field(default_factory=Counter)  # files by reason
+    evidence: Evidence = dataclasses.field(default_factory=Evidence)
     copyrights: set[str] = dataclasses.field(default_factory=set)
-    contaminated: dict[str, str] = dataclasses.field(default_factory=dict)  # path: shared words
+    contaminated: dict[str, Overlap] = dataclasses.field(default_factory=dict)  # by path
+    licence_problem: str | None = None  # then no document is kept
 
 
 def sift(source: Source, index: EvaluationIndex | None = None) -> Sifted:
@@ -45,7 +49,8 @@ def sift(source: Source, index: EvaluationIndex | None = None) -> Sifted:
     filters = OWN_FILTERS if source.is_own else FILTERS
     for path, content in source.read():
         language = language_of(path)
-        if language is None:  # a licence text
+        if language is None:
+            result.evidence.read(path, content)
             result.copyrights.update(copyright_lines(content.decode("utf-8", "replace")))
             continue
         try:
@@ -72,7 +77,20 @@ def sift(source: Source, index: EvaluationIndex | None = None) -> Sifted:
             path=path,
         )
         result.documents.append((document, fingerprint(text, found)))
+    if not source.is_own and project.registry != STANDARD_LIBRARY:
+        _check_licence(result)
     return result
+
+
+def _check_licence(sifted: Sifted) -> None:
+    """Keep nothing of a project whose archive does not say what the manifest says."""
+    evidence, licence = sifted.evidence, sifted.source.project.licence
+    if evidence.contradicts(licence):
+        evidence.read_headers(document.text for document, _ in sifted.documents)
+    sifted.licence_problem = evidence.contradicts(licence)
+    if sifted.licence_problem:
+        sifted.removed["licence not confirmed"] += len(sifted.documents)
+        sifted.documents.clear()
 
 
 def clean_text(content: bytes) -> str:
@@ -153,7 +171,8 @@ def build(
             licence = document.licence or "own"
             cells[document.language].setdefault(licence, Counter()).update(counts)
         packages.append(_package_row(sifted, total))
-        notices.append(_notice(sifted))
+        if total["files"]:
+            notices.append(_notice(sifted))
         on_sifted()
     if not kept:
         raise CorpusError("no source file passed the filters: nothing to write")
@@ -164,7 +183,10 @@ def build(
             for language, rows in cells.items()
         },
         "removed": dict(sorted(removed.items())),
-        "decontaminated": index is not None,
+        "licence_problems": {
+            row["package"]: row["licence_problem"] for row in packages if row["licence_problem"]
+        },
+        "evaluation": None if index is None else _evaluation_report(index, packages),
         "packages": packages,
     }
     partial = out.with_name(out.name + ".partial")
@@ -188,9 +210,19 @@ def _package_row(sifted: Sifted, total: Counter[str]) -> Table:
         "licence": project.licence or None,
         "sha256": project.sha256 or None,
         **total,
+        "licence_evidence": sifted.evidence.summary(),
+        "licence_problem": sifted.licence_problem,
         "removed": dict(sorted(sifted.removed.items())),
-        "contaminated": sifted.contaminated,
+        "contaminated": {path: dataclasses.asdict(o) for path, o in sifted.contaminated.items()},
     }
+
+
+def _evaluation_report(index: EvaluationIndex, packages: list[Table]) -> Table:
+    """By evaluation set: its runs of words, and the files that were removed for sharing any."""
+    files = Counter(
+        name for row in packages for found in row["contaminated"].values() for name in found["sets"]
+    )
+    return {name: {"runs": n, "files": files[name]} for name, n in index.runs().items()}
 
 
 def _notice(sifted: Sifted) -> str:

@@ -1,11 +1,15 @@
-"""Find evaluation texts in a corpus: any run of 13 words that an evaluation file also has."""
+"""Find evaluation texts in a corpus: any run of 13 words that an evaluation file also has.
+
+Runs of numbers count like any others, so a table of digits is left out with what it hides.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .documents import CorpusError
@@ -14,33 +18,57 @@ N_WORDS = 13  # as GPT-3 (arXiv:2005.14165, appendix C)
 _WORD = re.compile(r"\w+")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overlap:
+    """What a document shares with evaluation texts: the first run, and which sets have any."""
+
+    words: str
+    sets: tuple[str, ...]
+
+
 class EvaluationIndex:
     """All runs of `N_WORDS` words in the evaluation texts; shorter texts cannot be found."""
 
-    def __init__(self, texts: Iterator[str] | list[str]) -> None:
+    def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
+        """``texts`` are pairs of an evaluation set's name and a text of it."""
         self._number: dict[str, int] = {}
-        self._grams: set[tuple[int, ...]] = set()
-        for text in texts:
+        self._grams: dict[tuple[int, ...], int] = {}  # to the sets that have it, a bit for each
+        self._sets: list[str] = []
+        for name, text in texts:
+            if name not in self._sets:
+                self._sets.append(name)
+            bit = 1 << self._sets.index(name)
             numbers = [self._number.setdefault(word, len(self._number)) for word in words(text)]
-            self._grams.update(
-                tuple(numbers[i : i + N_WORDS]) for i in range(len(numbers) - N_WORDS + 1)
-            )
+            for start in range(len(numbers) - N_WORDS + 1):
+                gram = tuple(numbers[start : start + N_WORDS])
+                self._grams[gram] = self._grams.get(gram, 0) | bit
 
     def __len__(self) -> int:
         return len(self._grams)
 
-    def overlap(self, found: list[str]) -> str | None:
-        """The first run of a document's `words` that an evaluation text has too, or None."""
+    def runs(self) -> dict[str, int]:
+        """How many runs of words each evaluation set has."""
+        return {
+            name: sum(bits >> place & 1 for bits in self._grams.values())
+            for place, name in enumerate(self._sets)
+        }
+
+    def overlap(self, found: list[str]) -> Overlap | None:
+        """What a document's `words` share with the evaluation texts, or None."""
         run: list[int] = []
+        first, sets = "", 0
         for position, word in enumerate(found):
             number = self._number.get(word)
             if number is None:  # a word that no evaluation text has ends every possible match
                 run.clear()
                 continue
             run.append(number)
-            if len(run) >= N_WORDS and tuple(run[-N_WORDS:]) in self._grams:
-                return " ".join(found[position - N_WORDS + 1 : position + 1])
-        return None
+            if len(run) >= N_WORDS and (bits := self._grams.get(tuple(run[-N_WORDS:]))):
+                first = first or " ".join(found[position - N_WORDS + 1 : position + 1])
+                sets |= bits
+        if not sets:
+            return None
+        return Overlap(first, tuple(n for place, n in enumerate(self._sets) if sets >> place & 1))
 
 
 def words(text: str) -> list[str]:
@@ -48,8 +76,8 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def read_evaluation_texts(folder: Path) -> Iterator[str]:
-    """Every string of every ``*.jsonl.gz`` and ``*.jsonl`` under ``folder``.
+def read_evaluation_texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every string of every ``*.jsonl.gz`` and ``*.jsonl`` under ``folder``, with its file's path.
 
     Raises CorpusError if there is no such file, or if one cannot be read.
     """
@@ -63,7 +91,8 @@ def read_evaluation_texts(folder: Path) -> Iterator[str]:
         try:
             with opener(file, "rt", encoding="utf-8") as lines:
                 for line in lines:
-                    yield from _strings(json.loads(line))
+                    for text in _strings(json.loads(line)):
+                        yield file.relative_to(folder).as_posix(), text
         except (OSError, EOFError, ValueError) as error:
             raise CorpusError(f"cannot read the evaluation file {file}: {error}") from error
 

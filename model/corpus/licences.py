@@ -58,12 +58,18 @@ _COPYRIGHT = re.compile(
 
 def is_permissive(expression: str) -> bool:
     """Whether an SPDX expression can be satisfied by permissive licences alone."""
-    flat = expression.replace("(", " ").replace(")", " ")
-    if " WITH " in flat or ("(" in expression and " OR " in flat and " AND " in flat):
+    if " WITH " in expression or (
+        "(" in expression and " OR " in expression and " AND " in expression
+    ):
         return False  # exceptions and mixed nesting need a person's eye
-    return any(
-        all(term.strip() in PERMISSIVE for term in choice.split(" AND "))
-        for choice in flat.split(" OR ")
+    return any(choice <= PERMISSIVE for choice in terms(expression))
+
+
+def terms(expression: str) -> frozenset[frozenset[str]]:
+    """An SPDX expression without nesting as its choices, each a set of licences that all apply."""
+    flat = expression.replace("(", " ").replace(")", " ")
+    return frozenset(
+        frozenset(term.strip() for term in choice.split(" AND ")) for choice in flat.split(" OR ")
     )
 
 

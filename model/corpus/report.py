@@ -19,8 +19,14 @@ def format_table(table: Table) -> str:
     removed = sorted(table["removed"].items(), key=lambda item: (-item[1], item[0]))
     lines = _aligned(rows, "<<>>>")
     lines += ["", *_aligned([("removed", "files"), *((r, f"{n:,}") for r, n in removed)], "<>")]
-    if not table["decontaminated"]:
+    if table["evaluation"] is None:
         lines += ["", "not decontaminated: no evaluation data were given"]
+    else:
+        sets = [("evaluation set", "13-word runs", "files removed")]
+        sets += [(n, f"{s['runs']:,}", f"{s['files']:,}") for n, s in table["evaluation"].items()]
+        lines += ["", *_aligned(sets, "<>>")]
+    for package, problem in table["licence_problems"].items():
+        lines += ["", f"left out, licence not confirmed: {package}: {problem}"]
     return "\n".join(lines)
 
 

@@ -8,16 +8,19 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pathspec
 
 from .archives import Wanted, read_archive
 from .documents import CorpusError
+from .evidence import is_evidence
 from .filters import MAX_BYTES, language_of
 from .manifest import Project
 
-_LICENCE_FILES = ("license", "licence", "copying", "notice", "copyright")
+
+def _is_wanted(name: str) -> bool:
+    return language_of(name) is not None or is_evidence(name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,16 +35,16 @@ class Source:
         """Whether it is the user's own code rather than a project of the manifest."""
         return self.project.registry == "local"
 
-    def read(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (path inside the project, content) of source files and licence texts.
+    def read(self, wanted: Wanted = _is_wanted) -> Iterator[tuple[str, bytes]]:
+        """Yield (path inside the project, content) of source files and what tells their licence.
 
         Files over `MAX_BYTES` are passed over. Raises CorpusError for a damaged archive.
         """
         if self.path.is_dir():
-            yield from read_folder(self.path, _is_wanted)
+            yield from read_folder(self.path, wanted)
             return
         only = self.project.only
-        for name, content in read_archive(self.path, _is_wanted, MAX_BYTES):
+        for name, content in read_archive(self.path, wanted, MAX_BYTES):
             # Tarballs hold everything in one top folder, wheels do not.
             path = name if self.project.registry == "pypi" else name.partition("/")[2] or name
             in_only = any(path.startswith(f"{folder}/") for folder in only)
@@ -78,11 +81,6 @@ def read_folder(folder: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
             and path.stat().st_size <= MAX_BYTES
         ):
             yield name, path.read_bytes()
-
-
-def _is_wanted(name: str) -> bool:
-    file = PurePosixPath(name).name.lower()
-    return language_of(name) is not None or file.startswith(_LICENCE_FILES)
 
 
 def _git_files(folder: Path) -> set[str]:

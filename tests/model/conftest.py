@@ -12,6 +12,7 @@ from model import data, tokenizer
 from model.corpus import Document
 from model.data import PackConfig
 from model.fim import FimConfig
+from tests.model.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 # Models this small are slower with more threads, and many times slower on a busy machine.
@@ -36,6 +37,11 @@ def documents() -> list[Document]:
                 )
             )
     return found
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return Registry(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

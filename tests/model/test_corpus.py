@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
+import re
 import subprocess
 import sys
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,134 +18,9 @@ from model.corpus.build import build
 from model.corpus.documents import Corpus, write_shards
 from model.corpus.fetch import sha256_of
 from model.corpus.manifest import DEFAULT_MANIFEST, read_manifest
+from tests.model.registry import Registry, java_source, js_source, python_source, wheel
 
 TASK = "return the sum of all the even numbers that stand at odd positions of a list"
-
-
-def python_source(name: str) -> str:
-    """An ordinary file; no two names give near duplicates."""
-    lines = [f"    {name}_{i} = {name}_{i + 1} * {name}_{i + 2}  # {name} {i}\n" for i in range(30)]
-    return f'"""About {name}."""\n\n\ndef {name}():\n' + "".join(lines)
-
-
-def java_source(name: str) -> str:
-    return f"/* Copyright (c) 2021 {name} Authors */\n" + python_source(name).replace("#", "//")
-
-
-def js_source(name: str) -> str:
-    return java_source(name) + "export default sum;\n"
-
-
-def tarball(path: Path, top: str, files: dict[str, str]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"{top}/{name}")
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return path
-
-
-def wheel(path: Path, files: dict[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name), text)
-    return path
-
-
-CLIENT = """#!{python}
-# Stands for pip, npm and apt-get: copies what the test registry has, and notes each call.
-import os, pathlib, shutil, sys
-registry = pathlib.Path({registry!r})
-wanted = sys.argv[-1]
-with open(registry / "calls", "a") as calls:
-    print(os.path.basename(sys.argv[0]), *sys.argv[1:], file=calls)
-target = pathlib.Path(sys.argv[sys.argv.index("--dest") + 1] if "--dest" in sys.argv else ".")
-name = wanted.replace("==", "=").replace("/", "+")
-head, at, version = name.rpartition("@")
-name = f"{{head}}={{version}}" if head else name
-folder = registry / name
-if (registry / "error").exists():
-    sys.exit((registry / "error").read_text())
-if not folder.exists():
-    sys.exit(f"E: Can not find version in {{wanted}}")
-for file in folder.iterdir():
-    shutil.copy(file, target)
-"""
-
-
-class Registry:
-    """A folder of archives, the clients that bring them, and a manifest that lists them."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.root = root / "registry"
-        self.manifest = root / "corpus.toml"
-        self.downloads = root / "downloads"
-        self.out = root / "out"
-        self.rows: list[str] = []
-        clients = root / "bin"
-        for folder in (self.root, clients):
-            folder.mkdir()
-        for name in ("npm", "apt-get", "python"):
-            client = clients / name
-            client.write_text(CLIENT.format(python=sys.executable, registry=str(self.root)))
-            client.chmod(0o755)
-        monkeypatch.setenv("PATH", str(clients), prepend=":")
-        monkeypatch.setattr("model.corpus.fetch.sys.executable", str(clients / "python"))
-        monkeypatch.delenv("SANTA_EVAL_DIR", raising=False)
-
-    def folder(self, wanted: str) -> Path:
-        folder = self.root / wanted
-        folder.mkdir()
-        return folder
-
-    def pypi(self, name: str, files: dict[str, str], licence: str = "MIT") -> None:
-        folder = self.folder(f"{name}=1.0")
-        archive = wheel(folder / f"{name}-1.0-py3-none-any.whl", files)
-        self.list("pypi", name, "1.0", licence, sha256_of(archive))
-
-    def npm(self, name: str, files: dict[str, str], licence: str = "ISC", extra: str = "") -> None:
-        folder = self.folder(f"{name.replace('/', '+')}=2.0.0")
-        flat = name.replace("@", "").replace("/", "-")
-        archive = tarball(folder / f"{flat}-2.0.0.tgz", "package", files)
-        self.list("npm", name, "2.0.0", licence, sha256_of(archive), extra)
-
-    def debian(self, name: str, files: dict[str, str]) -> None:
-        folder = self.folder(f"{name}=1:3.0-1")
-        archive = tarball(folder / f"{name}_3.0.orig.tar.gz", f"{name}-3.0", files)
-        tarball(folder / f"{name}_3.0-1.debian.tar.xz", "debian", {"rules.py": "not this one"})
-        (folder / f"{name}_3.0.orig.tar.gz.asc").write_text("a signature")
-        (folder / f"{name}_3.0-1.dsc").write_text(f"Source: {name}\nVersion: 1:3.0-1\n")
-        self.list("debian", name, "1:3.0-1", "Apache-2.0", sha256_of(archive))
-
-    def list(
-        self, registry: str, name: str, version: str, licence: str, sha256: str, extra: str = ""
-    ) -> None:
-        values = {"registry": registry, "name": name, "version": version, "licence": licence}
-        fields = ", ".join(f'{key}="{v}"' for key, v in (values | {"sha256": sha256}).items())
-        self.rows.append(f"  {{ {fields}{extra} }},")
-
-    def build(self, *arguments: str, out: Path | None = None, held_out: str = "[]") -> int:
-        rows = "\n".join(self.rows)
-        self.manifest.write_text(f"held_out = {held_out}\nprojects = [\n{rows}\n]\n")
-        common = ["--manifest", str(self.manifest), "--downloads", str(self.downloads)]
-        return main(["build", str(out or self.out), *common, *arguments])
-
-    @property
-    def table(self) -> dict[str, Any]:
-        return json.loads((self.out / "corpus.json").read_text())
-
-    @property
-    def documents(self) -> dict[tuple[str, str], Document]:
-        return {(d.package, d.path): d for d in iter_documents(self.out)}
-
-    @property
-    def calls(self) -> list[str]:
-        return (self.root / "calls").read_text().splitlines()
-
-
-@pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    return Registry(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -197,7 +69,7 @@ def test_the_table_counts_what_was_kept_and_what_was_removed(
     size = len(python_source("tree").encode()) + len(python_source("leaf").encode())
     assert full.table["languages"]["python"] == {"MIT": {"files": 2, "bytes": size}}
     assert full.table["removed"] == {"exact duplicate": 1, "vendored": 1}
-    assert full.table["decontaminated"] is False
+    assert full.table["evaluation"] is None
     row = next(row for row in full.table["packages"] if row["package"] == "more")
     assert (row["files"], row["removed"]) == (1, {"exact duplicate": 1})
     printed = capsys.readouterr().out
@@ -341,14 +213,20 @@ def eval_dir(tmp_path: Path) -> Path:
 COPIED = {"b/stolen.py": python_source("stolen") + f"# {TASK}\n"}
 
 
-def test_files_with_evaluation_text_are_removed(full: Registry, eval_dir: Path) -> None:
+def test_files_with_evaluation_text_are_removed(
+    full: Registry, eval_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     full.pypi("b", COPIED)
     assert full.build("--eval-dir", str(eval_dir)) == 0
     assert ("b", "b/stolen.py") not in full.documents
     assert full.table["removed"]["evaluation overlap"] == 1
-    assert full.table["decontaminated"] is True
+    assert full.table["evaluation"] == {"humaneval/tasks.jsonl.gz": {"runs": 4, "files": 1}}
     row = next(row for row in full.table["packages"] if row["package"] == "b")
-    assert row["contaminated"] == {"b/stolen.py": " ".join(TASK.split()[:13])}
+    assert row["contaminated"] == {
+        "b/stolen.py": {"words": " ".join(TASK.split()[:13]), "sets": ["humaneval/tasks.jsonl.gz"]}
+    }
+    output = capsys.readouterr().out
+    assert re.search(r"^humaneval/tasks\.jsonl\.gz +4 +1$", output, re.MULTILINE)
 
 
 def test_the_evaluation_folder_can_come_from_the_environment(
@@ -438,10 +316,7 @@ def test_pin_prints_a_line_that_the_manifest_takes(
         ("npm", "debian"), ("@fruit/pears", "cherries"), registry.rows, strict=True
     ):
         assert main(["pin", kind, name]) == 0
-        printed = capsys.readouterr().out.split()
-        assert printed == [
-            'licence="?",' if word.startswith("licence") else word for word in row.split()
-        ]
+        assert capsys.readouterr().out.split() == row.split()
 
 
 ROW = '{ registry="pypi", name="a", version="1", licence="MIT", sha256="' + "0" * 64 + '" }'

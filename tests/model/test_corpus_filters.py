@@ -190,26 +190,38 @@ TASK = "return the sum of all even numbers at odd positions in the given list"  
 
 
 def test_thirteen_words_in_common_are_an_overlap_whatever_the_formatting() -> None:
-    index = EvaluationIndex([TASK])
+    index = EvaluationIndex([("set", TASK)])
     found = words("x = 1\n# Return the SUM of all\n#   even_numbers, even numbers\n")
     assert index.overlap(found) is None
     copied = words(
         "x = 1\n# Return the sum,\n# of all even numbers at odd\n# positions in the given"
     )
-    assert (
-        index.overlap(copied) == "return the sum of all even numbers at odd positions in the given"
-    )
+    shared = index.overlap(copied)
+    assert shared is not None
+    assert shared.words == "return the sum of all even numbers at odd positions in the given"
 
 
 def test_twelve_words_in_common_are_none() -> None:
     copied = " ".join(TASK.split()[:12])
-    assert EvaluationIndex([TASK]).overlap(words(copied + " other words")) is None
-    assert EvaluationIndex([TASK]).overlap(words(copied + " list given")) is None
+    assert EvaluationIndex([("set", TASK)]).overlap(words(copied + " other words")) is None
+    assert EvaluationIndex([("set", TASK)]).overlap(words(copied + " list given")) is None
+
+
+def test_every_set_that_has_a_run_is_named() -> None:
+    other = "numbers in a row: " + " ".join(map(str, range(13)))
+    index = EvaluationIndex([("a", TASK), ("b", TASK), ("c", other), ("d", "too short")])
+    assert index.runs() == {"a": 2, "b": 2, "c": 5, "d": 0}
+    shared = index.overlap(words(TASK))
+    assert shared is not None
+    assert shared.sets == ("a", "b")
+    both = index.overlap(words(f"{TASK} and {other}"))
+    assert both is not None
+    assert both.sets == ("a", "b", "c")
 
 
 def test_a_run_does_not_cross_a_word_that_is_not_there() -> None:
     first, last = TASK.split()[:7], TASK.split()[7:]
-    assert EvaluationIndex([TASK]).overlap([*first, "zebra", *last]) is None
+    assert EvaluationIndex([("set", TASK)]).overlap([*first, "zebra", *last]) is None
 
 
 def add(seen: Seen, text: str) -> str | None:
