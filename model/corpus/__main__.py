@@ -7,14 +7,15 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 from tqdm import tqdm
 
 from . import __doc__ as description
 from .build import build, check_replaceable
+from .count import count_tokens, read_table
 from .decontaminate import EvaluationIndex, read_evaluation_texts, words
 from .documents import Corpus, CorpusError
 from .evidence import Evidence, is_evidence
@@ -22,6 +23,9 @@ from .fetch import bring, fetch_all, sha256_of
 from .manifest import DEFAULT_MANIFEST, STANDARD_LIBRARY, Project, read_manifest
 from .report import format_table
 from .sources import Source, own_source, standard_library
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 EVAL_DIR_VARIABLE = "SANTA_EVAL_DIR"
 DEFAULT_DOWNLOADS = platformdirs.user_cache_path("santa-lsp") / "corpus"
@@ -47,22 +51,31 @@ def main(arguments: list[str] | None = None) -> int:
 def run_build(options: argparse.Namespace) -> None:
     """Fetch, filter and write a corpus, then print its table."""
     check_replaceable(options.out)
-    count_tokens = _token_counter(options.tokenizer)
+    tokenizer = _load_tokenizer(options.tokenizer) if options.tokenizer else None
     index = _evaluation_index(options.eval_dir)
-    if index is None:
+    if index is None and (options.only or not options.from_dir):
         print(
             "warning: not decontaminated: without --eval-dir, scores of a model trained on this "
             "corpus may be inflated",
             file=sys.stderr,
         )
     sources = [own_source(folder) for folder in options.from_dir]
+    held_out: frozenset[str] = frozenset()
     if options.only or not options.from_dir:
         manifest = read_manifest(options.manifest)
+        held_out = manifest.held_out
         projects = manifest.select(options.only) if options.only else manifest.projects
         sources += _fetch_sources(projects, options)
     with tqdm(total=len(sources), desc="filter", unit="project") as bar:
-        table = build(options.out, sources, index, options.jobs, count_tokens, bar.update)
-    print(format_table(table))
+        table = build(options.out, sources, index, options.jobs, held_out, bar.update)
+    print(format_table(count_tokens(options.out, tokenizer) if tokenizer else table))
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Print a corpus's table; with a tokenizer, count its tokens first."""
+    tokenizer = _load_tokenizer(options.tokenizer) if options.tokenizer else None
+    corpus = options.corpus
+    print(format_table(count_tokens(corpus, tokenizer) if tokenizer else read_table(corpus)))
 
 
 def run_check(options: argparse.Namespace) -> None:
@@ -127,16 +140,13 @@ def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
     return EvaluationIndex(read_evaluation_texts(Path(folder))) if folder else None
 
 
-def _token_counter(tokenizer: Path | None) -> Callable[[str], int] | None:
-    if tokenizer is None:
-        return None
+def _load_tokenizer(path: Path) -> Tokenizer:
     from model.tokenizer import load  # only here: most builds count no tokens
 
     try:
-        loaded = load(tokenizer)
+        return load(path)
     except ValueError as error:
         raise CorpusError(str(error)) from error
-    return lambda text: len(loaded.encode(text, add_special_tokens=False))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -174,6 +184,13 @@ def _parser() -> argparse.ArgumentParser:
         "--tokenizer", type=Path, metavar="FILE", help="tokenizer.json to count tokens with"
     )
     _add_eval_dir(command)
+
+    command = commands.add_parser("table", help="print a corpus's table, count its tokens")
+    command.set_defaults(run=run_table)
+    command.add_argument("corpus", type=Path, metavar="CORPUS")
+    command.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="tokenizer.json to count tokens with"
+    )
 
     command = commands.add_parser("check", help="look for evaluation data in a corpus")
     command.set_defaults(run=run_check)

@@ -15,7 +15,14 @@ from typing import Any
 import zstandard
 
 from .decontaminate import EvaluationIndex, Overlap, words
-from .documents import LANGUAGES, TABLE_FILE, CorpusError, Document, write_shards
+from .documents import (
+    LANGUAGE_OF_SUFFIX,
+    LANGUAGES,
+    TABLE_FILE,
+    CorpusError,
+    Document,
+    write_shards,
+)
 from .duplicates import Fingerprint, Seen, fingerprint
 from .evidence import Evidence
 from .filters import FILTERS, OWN_FILTERS, language_of
@@ -27,6 +34,7 @@ from .sources import Source
 _SOURCE_MAP_LINK = re.compile(r"^//# sourceMappingURL=(?!data:)\S+\n?", re.MULTILINE)
 
 Table = dict[str, Any]  # the content of corpus.json
+OWN = "own"  # stands in it for the licence of somebody's own code
 
 
 @dataclasses.dataclass(slots=True)
@@ -140,7 +148,7 @@ def build(
     sources: list[Source],
     index: EvaluationIndex | None,
     jobs: int = 1,
-    count_tokens: Callable[[str], int] | None = None,
+    held_out: Iterable[str] = (),
     on_sifted: Callable[[], None] = lambda: None,
 ) -> Table:
     """Write a corpus at ``out`` and return its table, the content of ``corpus.json``.
@@ -165,18 +173,21 @@ def build(
                 continue
             kept[mark.exact] = compressor.compress(document.to_json())
             counts = Counter(files=1, bytes=document.n_bytes)
-            if count_tokens is not None:
-                counts["tokens"] = count_tokens(document.text)
             total += counts
-            licence = document.licence or "own"
+            licence = document.licence or OWN
             cells[document.language].setdefault(licence, Counter()).update(counts)
         packages.append(_package_row(sifted, total))
         if total["files"]:
             notices.append(_notice(sifted))
         on_sifted()
-    if not kept:
-        raise CorpusError("no source file passed the filters: nothing to write")
     removed: Counter[str] = sum((Counter(row["removed"]) for row in packages), Counter())
+    if not kept:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in removed.most_common())
+        raise CorpusError(
+            f"no source file passed the filters, nothing to write: {reasons}"
+            if removed
+            else f"no {', '.join(LANGUAGE_OF_SUFFIX)} file found, nothing to write"
+        )
     table: Table = {
         "languages": {
             language: {licence: dict(counts) for licence, counts in sorted(rows.items())}
@@ -187,6 +198,7 @@ def build(
             row["package"]: row["licence_problem"] for row in packages if row["licence_problem"]
         },
         "evaluation": None if index is None else _evaluation_report(index, packages),
+        "held_out": sorted(held_out),
         "packages": packages,
     }
     partial = out.with_name(out.name + ".partial")

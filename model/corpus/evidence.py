@@ -110,10 +110,12 @@ class Evidence:
         file = PurePosixPath(path)
         text = content.decode("utf-8", "replace")
         if file.name == "METADATA":
-            self._read_metadata(text)
+            if len(file.parts) == 2 and file.parts[0].endswith(".dist-info"):
+                self._read_metadata(text)
         elif file.name == "package.json":
-            self._read_package(text)
-        elif len(file.parts) < 3 or ".dist-info" in file.parts[0]:
+            if len(file.parts) == 1:
+                self._read_package(text)
+        elif len(file.parts) < 3 or file.parts[0].endswith(".dist-info"):
             self.found[path] = recognise(text)
 
     def read_headers(self, texts: Iterable[str]) -> None:
@@ -153,7 +155,10 @@ class Evidence:
     def suggestion(self) -> str | None:
         """The one SPDX expression that a manifest line may state, if there is one."""
         candidates = self.declared or frozenset().union(*self.found.values())
-        return next(iter(candidates)) if len(candidates) == 1 else None
+        if len(candidates) != 1:
+            return None
+        only = next(iter(candidates))
+        return only[1:-1] if only.startswith("(") and only.find(")") == len(only) - 1 else only
 
     def _read_metadata(self, text: str) -> None:
         fields = email.parser.HeaderParser().parsestr(text)

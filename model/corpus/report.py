@@ -25,6 +25,8 @@ def format_table(table: Table) -> str:
         sets = [("evaluation set", "13-word runs", "files removed")]
         sets += [(n, f"{s['runs']:,}", f"{s['files']:,}") for n, s in table["evaluation"].items()]
         lines += ["", *_aligned(sets, "<>>")]
+    if table["held_out"]:
+        lines += ["", "held out, never trained on: " + ", ".join(table["held_out"])]
     for package, problem in table["licence_problems"].items():
         lines += ["", f"left out, licence not confirmed: {package}: {problem}"]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import re
@@ -280,6 +281,8 @@ def test_held_out_projects_are_never_trained_on(
     assert full.build(held_out='["pypi:apples"]') == 1
     assert "never trained on: pypi:apples" in capsys.readouterr().err
     assert not full.downloads.exists()
+    assert full.build(held_out='["pypi:oranges"]') == 0
+    assert "held out, never trained on: pypi:oranges" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_corpus_is_left_alone(
@@ -303,6 +306,27 @@ def test_a_failed_build_leaves_the_older_corpus(full: Registry) -> None:
     assert full.build() == 1
     assert shards(full.out) == before
     assert full.build("--only", "nothing") == 1
+
+
+def test_a_full_disk_leaves_the_older_corpus(
+    full: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert full.build() == 0
+    before = shards(full.out)
+
+    def full_disk(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full_disk)
+        full.pypi("more", {"more.py": python_source("more")})
+        assert full.build() == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert "left as it was" in error
+    assert shards(full.out) == before
+    assert full.build() == 0
+    assert ("more", "more.py") in full.documents
 
 
 def test_pin_prints_a_line_that_the_manifest_takes(
@@ -416,6 +440,41 @@ def test_what_is_no_text_or_too_large_is_left_out(registry: Registry, tmp_path: 
     assert registry.table["removed"] == {"not UTF-8": 1}
 
 
+def test_a_folder_without_sources_is_an_error(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def error(folder: Path) -> str:
+        assert registry.build("--from-dir", str(folder)) == 1
+        assert not registry.out.exists()
+        return capsys.readouterr().err
+
+    assert "is not a folder" in error(tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no source")
+    assert "no .py, .java, .js, .mjs, .cjs file found" in error(empty)
+    (empty / "a.py").write_text("a = 1\n")
+    assert "passed the filters, nothing to write: too short 1" in error(empty)
+
+
+def test_the_working_state_of_a_repository_counts(registry: Registry, tmp_path: Path) -> None:
+    """Files that git still tracks but that are gone, new files, a part of a repository."""
+    folder = tmp_path / "mine"
+    own_repository(folder)
+    with_git(folder)
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (folder / "gone.py").write_text(python_source("gone"))
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "all"], check=True)
+    (folder / "gone.py").unlink()
+    (folder / "lib" / "new.py").write_text(python_source("new"))
+    assert registry.build("--from-dir", str(folder)) == 0
+    names = {path for _, path in registry.documents}
+    assert names == {"app.py", "lib/new.py", "lib/deep/keep.js"}
+    assert registry.build("--from-dir", str(folder / "lib")) == 0
+    assert set(registry.documents) == {("lib", "new.py"), ("lib", "deep/keep.js")}
+
+
 def test_own_code_is_kept_whatever_its_licence_and_comments(
     registry: Registry, tmp_path: Path
 ) -> None:
@@ -433,16 +492,27 @@ def test_own_folders_and_projects_together(full: Registry, tmp_path: Path) -> No
     assert {package for package, _ in full.documents} == {"mine", "apples"}
 
 
-def test_tokens_are_counted_with_a_tokenizer(full: Registry, tmp_path: Path) -> None:
+def test_tokens_are_counted_with_a_tokenizer(
+    full: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert full.build("--tokenizer", str(tmp_path / "tokenizer.json")) == 0
-    assert full.table["languages"]["java"]["Apache-2.0"]["tokens"] == len(
-        java_source("Cherry").split()
-    )
+    n_tokens = len(java_source("Cherry").split())
+    for command in (["build"], ["build", "--tokenizer"], ["table"], ["table", "--tokenizer"]):
+        tokenizer_option = [*command[1:], *[str(tmp_path / "tokenizer.json")] * (len(command) - 1)]
+        if command[0] == "build":
+            assert full.build(*tokenizer_option) == 0
+        else:
+            assert main(["table", str(full.out), *tokenizer_option]) == 0
+        printed = capsys.readouterr().out
+        counted = command != ["build"]
+        assert full.table["languages"]["java"]["Apache-2.0"].get("tokens") == (
+            n_tokens if counted else None
+        )
+        assert (f"{n_tokens}\n" in printed) == counted
 
 
 def test_a_bad_tokenizer_is_an_error(

@@ -117,6 +117,12 @@ def test_npm_packages(other: Registry, package: object, agrees: bool) -> None:
     assert (problem(other) is None) == agrees
 
 
+def test_only_the_projects_own_metadata_count(other: Registry) -> None:
+    files = {"it.js": js_source("it"), "lib/part/package.json": '{"license": "GPL-3.0-only"}'}
+    other.npm("it", files, "ISC")
+    assert problem(other) is None
+
+
 def test_a_licence_file_near_the_top_speaks_for_a_source_package(other: Registry) -> None:
     other.debian("it", {"It.java": java_source("It")}, "MIT", MIT)
     assert problem(other) is None
