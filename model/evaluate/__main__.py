@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from model.evaluate import table
+from model.evaluate.code_to_text import CodeToText
 from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
 from model.evaluate.run import run
@@ -22,7 +23,7 @@ from model.execution import ExecutionError
 from santa_lsp import models
 from santa_lsp.engine import EngineError
 
-TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), Typing())
+TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), CodeToText(), Typing())
 
 
 def parser() -> argparse.ArgumentParser:
