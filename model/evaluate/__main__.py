@@ -9,14 +9,15 @@ Without --data the data come from the folder that SANTA_LSP_EVAL names.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from model.evaluate import table
+from model.evaluate import compare, report, table
 from model.evaluate.code_to_text import CodeToText
 from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
-from model.evaluate.run import run
+from model.evaluate.run import read_result, run, write_whole
 from model.evaluate.task import EvaluateError, Subject, Task
 from model.evaluate.typing import Typing
 from model.execution import ExecutionError
@@ -38,12 +39,24 @@ def parser() -> argparse.ArgumentParser:
         own.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
         own.add_argument("--data", type=Path, metavar="FILE|DIR", help="default: $SANTA_LSP_EVAL")
         own.add_argument("--limit", type=positive, metavar="N", help="items, evenly spread")
-        own.add_argument("--seed", type=int, default=0, help="of sampling and resampling")
         own.add_argument("--threads", type=int, default=0, help="as the server's setting")
-        own.add_argument("--json", type=Path, metavar="FILE", help="every answer and score")
-        own.add_argument("--html", type=Path, metavar="FILE", help="report for people")
+        add_outputs(own)
         task.add_arguments(own)
+    what = "two results of the same task side by side, with a paired test"
+    both = commands.add_parser("compare", help=what, description=what)
+    both.add_argument("first", type=Path, help="what --json wrote")
+    both.add_argument("second", type=Path, help="may be the same file, with --group")
+    both.add_argument(
+        "--group", nargs=2, metavar=("FIRST", "SECOND"), help="rows to pair, if names differ"
+    )
+    add_outputs(both)
     return top
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="of sampling and resampling")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every answer and score")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="report for people")
 
 
 def positive(text: str) -> int:
@@ -52,14 +65,33 @@ def positive(text: str) -> int:
     return value
 
 
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Run a task. Raises what `main` tells."""
+    task = next(task for task in TASKS if task.name == arguments.task)
+    work = task.load(arguments)
+    subject = Subject(models.find(arguments.model), arguments.threads)
+    result = run(task, subject, work, arguments, arguments.json)
+    if arguments.html:
+        write_whole(arguments.html, report.render(result))
+    print(table.render(result.rows))
+
+
+def compare_results(arguments: argparse.Namespace) -> None:
+    """Compare two results. Raises what `main` tells."""
+    first, second = read_result(arguments.first), read_result(arguments.second)
+    groups = tuple(arguments.group) if arguments.group else None
+    found, pairs = compare.compare(first, second, groups, arguments.seed)
+    if arguments.json:
+        write_whole(arguments.json, json.dumps(compare.as_json(first, second, found), indent=1))
+    if arguments.html:
+        write_whole(arguments.html, compare.render(first, second, found, pairs))
+    print(table.aligned(compare.cells(found)))
+
+
 def main() -> None:
     arguments = parser().parse_args()
-    task = next(task for task in TASKS if task.name == arguments.task)
     try:
-        work = task.load(arguments)
-        subject = Subject(models.find(arguments.model), arguments.threads)
-        result = run(task, subject, work, arguments, arguments.json)
-        print(table.render(result.rows))
+        (compare_results if arguments.task == "compare" else evaluate)(arguments)
     except (EvaluateError, ExecutionError, models.ModelError, EngineError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -70,7 +102,8 @@ def main() -> None:
 
 
 def kept(arguments: argparse.Namespace) -> str:
-    if arguments.json is None:
+    """What becomes of the work done when a run is cut short."""
+    if arguments.json is None or arguments.task == "compare":
         return ""
     return "; the same command goes on where this one stopped"
 

@@ -151,10 +151,10 @@ def record_of(gap: Gap, setting: str, said: Said) -> Record:
         scores["first line match"] = float(said.first_line().strip() == wanted)
     texts = {"prefix": gap.prefix, "said": said.raw, "expected": gap.middle, "suffix": gap.suffix}
     return Record(
-        f"{gap.id} {setting}",
+        gap.id,
         f"{gap.language} {setting}",
         scores,
-        bool(scores["exact match"]),
+        max(scores["exact match"], scores.get("first line match", 0.0)) == 1,
         {**texts, "shown": said.shown or ""},
     )
 

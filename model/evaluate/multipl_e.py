@@ -102,7 +102,7 @@ def solve(
     passed = sum(outcome.passed for outcome in outcomes)
     group = f"{problem.group} T {temperature:g}"
     return Record(
-        f"{problem.id} T {temperature:g}",
+        problem.id,
         group,
         {f"pass@{k}": pass_at_k(len(said), passed, k) for k in KS if k <= len(said)},
         passed > 0,

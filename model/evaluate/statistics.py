@@ -54,6 +54,22 @@ def bootstrap_interval(values: Sequence[float], seed: int) -> tuple[float, float
     return float(low), float(high)
 
 
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p-value of McNemar's test, from the questions only one of two gets right."""
+    discordant = only_first + only_second
+    tail = sum(math.comb(discordant, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * tail / (1 << discordant))
+
+
+def paired_bootstrap(differences: Sequence[float], seed: int) -> float:
+    """Two-sided p-value of a mean difference being 0, from resampled pairs (Efron 1979)."""
+    if not any(differences):
+        return 1.0
+    means = bootstrap_means(differences, seed)
+    tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(means) + 1))
+
+
 def mean_interval(values: Sequence[float], seed: int) -> tuple[float, float]:
     """Wilson's interval when all values are 0 or 1, else the bootstrap's."""
     if set(values) <= {0.0, 1.0}:
@@ -78,5 +94,5 @@ def mean_rows(
             len(found),
             published=(published or {}).get((group, metric)),
         )
-        for (group, metric), found in values.items()
+        for (group, metric), found in sorted(values.items(), key=lambda item: item[0][0])
     ]

@@ -13,26 +13,26 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{value:.4f}" if not unit else f"{value:.1f} {unit}"
 
 
-def interval(row: Row) -> str:
-    if row.low is None or row.high is None:
+def interval(low: float | None, high: float | None, unit: str = "") -> str:
+    if low is None or high is None:
         return ""
-    return (
-        f"[{number(row.low)}, {number(row.high)}]"
-        if not row.unit
-        else (f"[{row.low:.1f}, {row.high:.1f}]")
-    )
+    return f"[{low:.1f}, {high:.1f}]" if unit else f"[{low:.4f}, {high:.4f}]"
+
+
+def cells(rows: Sequence[Row]) -> list[list[str]]:
+    """Head and rows; published figures only where there are some."""
+    found = [["", "", "value", "95 % interval", "of", "SantaCoder 1.1B"]]
+    for row in rows:
+        published = f"{row.published:g}" if row.published is not None else ""
+        shown = [number(row.value, row.unit), interval(row.low, row.high, row.unit)]
+        found.append([row.group, row.metric, *shown, str(row.count), published])
+    if not any(row.published is not None for row in rows):
+        found = [line[:-1] for line in found]
+    return found
 
 
 def render(rows: Sequence[Row]) -> str:
-    """The rows in aligned columns; the last one only where there is something to compare with."""
-    cells = [["", "", "value", "95 % interval", "of", "SantaCoder 1.1B"]]
-    for row in rows:
-        published = f"{row.published:g}" if row.published is not None else ""
-        shown = [number(row.value, row.unit), interval(row), str(row.count), published]
-        cells.append([row.group, row.metric, *shown])
-    if not any(row.published is not None for row in rows):
-        cells = [line[:-1] for line in cells]
-    return aligned(cells)
+    return aligned(cells(rows))
 
 
 def aligned(cells: Sequence[Sequence[str]]) -> str:

@@ -62,12 +62,13 @@ class Workload:
 class Record:
     """One answer, scored.
 
-    `id` is unique within a run; the same question has the same id in runs of other models, which is
-    what `compare` pairs by. `group` is the row of the table it counts in. `scores` are numbers of
-    which a mean makes sense; `right` files it under right or wrong in the report (None: neither).
-    `texts` are what a reader wants to see, title -> text, in order; a text titled "prefix",
-    "suffix" is shown as the surroundings of what the model said. `details` are what the task's own
-    `rows` needs beyond the scores. All of it survives JSON.
+    `id` names the question: it is asked once in each `group` (a row of the table: language,
+    setting) and has the same id in other groups and other runs; `compare` pairs by it. `scores` are
+    numbers of which a mean makes sense; `right` files it under right or wrong in the report (None:
+    neither).
+    `texts` are what a reader wants to see, title -> text, in order; "said" is shown in its place
+    between "prefix" and "suffix". `details` are what the task's own `rows` needs beyond the scores.
+    All of it survives JSON.
     """
 
     id: str
