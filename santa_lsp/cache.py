@@ -1,4 +1,4 @@
-"""Completions already computed, found again while the user types through them."""
+"""Answers already computed, found again while the user types through them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,29 @@ from santa_lsp.context import CompletionContext
 #: Characters before the cursor that are compared as text; what is further away, as a digest.
 NEAR = 256
 
+Key = tuple[str, int, bytes]
+
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is left to type of a completion. `prefetched`: computed before anybody asked for it.
+
+    `unused_tokens` were computed for it and are used now for the first time.
+    """
+
+    text: str
+    prefetched: bool = False
+    unused_tokens: int = 0
+
+
+@dataclass(slots=True)
 class _Entry:
     length: int  # of the prefix it was computed for
     near: str
     digest: bytes
     text: str
+    prefetched: bool
+    unused_tokens: int
 
 
 def _digest(prefix: str, suffix: str) -> bytes:
@@ -31,29 +47,40 @@ class CompletionCache:
     """Least-recently-used completions by document. Thread-safe.
 
     A completion answers a context when the text around the cursor is the one it was computed for,
-    plus zero or more characters that are the completion's own first characters.
+    plus zero or more characters that are the completion's own first characters. That there is
+    nothing to show is remembered too, for the very same context.
     """
 
     def __init__(self, capacity: int = 128) -> None:
         self._capacity = capacity
-        self._entries: OrderedDict[tuple[str, int, bytes], _Entry] = OrderedDict()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._reasons: OrderedDict[tuple[Key, str], str] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, context: CompletionContext, text: str) -> None:
+    def put(
+        self,
+        context: CompletionContext,
+        text: str,
+        *,
+        prefetched: bool = False,
+        unused_tokens: int = 0,
+    ) -> None:
+        """Keep a completion. `unused_tokens` were computed for it and have served nobody yet."""
         digest = _digest(context.prefix, context.suffix)
-        entry = _Entry(len(context.prefix), context.prefix[-NEAR:], digest, text)
+        length = len(context.prefix)
+        entry = _Entry(length, context.prefix[-NEAR:], digest, text, prefetched, unused_tokens)
         with self._lock:
-            key = (context.uri, entry.length, digest)
+            key = (context.uri, length, digest)
             self._entries[key] = entry
             self._entries.move_to_end(key)
             while len(self._entries) > self._capacity:
                 self._entries.popitem(last=False)
 
-    def get(self, context: CompletionContext) -> str | None:
-        """What is left to type of a cached completion; None without one."""
+    def get(self, context: CompletionContext, *, peek: bool = False) -> Remembered | None:
+        """What is left to type of a cached completion; None without one. `peek` does not use it."""
         with self._lock:
             candidates = [
                 (key, entry)
@@ -69,12 +96,33 @@ class CompletionCache:
                 and before.endswith(entry.near)
                 and _digest(before, context.suffix) == entry.digest
             ):
+                if peek:
+                    return Remembered(entry.text[len(typed) :], entry.prefetched)
                 with self._lock:
                     if key in self._entries:
                         self._entries.move_to_end(key)
-                return entry.text[len(typed) :]
+                    unused, entry.unused_tokens = entry.unused_tokens, 0
+                return Remembered(entry.text[len(typed) :], entry.prefetched, unused)
         return None
+
+    def put_nothing(self, context: CompletionContext, reason: str) -> None:
+        """Keep why there is nothing to show."""
+        with self._lock:
+            self._reasons[self._exactly(context)] = reason
+            while len(self._reasons) > self._capacity:
+                self._reasons.popitem(last=False)
+
+    def get_nothing(self, context: CompletionContext) -> str | None:
+        """Why there is nothing to show, if that is known; None if not."""
+        with self._lock:
+            return self._reasons.get(self._exactly(context))
 
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
+            self._reasons.clear()
+
+    @staticmethod
+    def _exactly(context: CompletionContext) -> tuple[Key, str]:
+        digest = _digest(context.prefix, context.suffix)
+        return (context.uri, len(context.prefix), digest), context.trigger

@@ -39,12 +39,16 @@ class CompleterConfig:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Text to insert at the cursor. `score` is the mean log probability of its tokens (nats)."""
+    """Text to insert at the cursor. `score` is the mean log probability of its tokens (nats).
+
+    `unused_tokens` were computed ahead for it and are used for the first time.
+    """
 
     text: str
     source: Source
     score: float = 0.0
     tokens: int = 0
+    unused_tokens: int = 0
 
 
 class Superseded(Exception):
@@ -68,22 +72,27 @@ class _Generation:
 
 
 class Completer:
-    """Answers contexts from one engine. `complete` is called from one thread at a time."""
+    """Answers contexts from one engine; thread-safe as far as the engine is."""
 
     def __init__(self, engine: Engine, config: CompleterConfig, cache: CompletionCache) -> None:
         self._engine, self._config, self._cache = engine, config, cache
 
-    def recall(self, context: CompletionContext) -> Completion | None:
-        """A cached completion the user is typing through; at once, from any thread."""
-        text = self._cache.get(context)
-        return Completion(text, "typedThrough") if text else None
+    def recall(self, context: CompletionContext, *, peek: bool = False) -> Completion | None:
+        """A cached completion the user is typing through; at once, from any thread.
+
+        `peek` leaves it as if nobody had asked.
+        """
+        if (found := self._cache.get(context, peek=peek)) is None:
+            return None
+        source: Source = "prefetched" if found.prefetched else "typedThrough"
+        return Completion(found.text, source, unused_tokens=found.unused_tokens)
 
     def gate(self, context: CompletionContext) -> Drop | None:
         """Why a request is not worth the model's time, if so."""
-        name = context.path.replace("\\", "/")
-        for pattern in self._config.exclude:
-            if fnmatch(name, pattern) or fnmatch(name.rpartition("/")[2], pattern):
-                return Drop(f"the file matches {pattern!r} of the setting exclude")
+        if (excluded := self._excluded(context)) is not None:
+            return excluded
+        if (reason := self._cache.get_nothing(context)) is not None:
+            return Drop(reason)
         if context.trigger == "invoked":
             return None
         rest = context.line_suffix.strip()
@@ -95,34 +104,59 @@ class Completer:
             return Drop("the file is empty")
         return None
 
+    def _excluded(self, context: CompletionContext) -> Drop | None:
+        name = context.path.replace("\\", "/")
+        for pattern in self._config.exclude:
+            if fnmatch(name, pattern) or fnmatch(name.rpartition("/")[2], pattern):
+                return Drop(f"the file matches {pattern!r} of the setting exclude")
+        return None
+
     def complete(
         self,
         context: CompletionContext,
         stopped: Callable[[], bool] = lambda: False,
         on_text: Callable[[str], None] = lambda text: None,
         work: Work | None = None,
+        ahead: bool = False,
     ) -> Completion | Drop:
         """The model's completion, or the reason to show none.
 
         `on_text` gets the text so far, each time longer and never taken back: the result starts
-        with what it was given last. `work` is told what it has cost, whatever the outcome. Raises
+        with what it was given last. `work` is told what it has cost, whatever the outcome; `ahead`
+        means that nobody has asked yet and the answer is only to be remembered. Raises
         Superseded once `stopped()` is true, at the next token, and EngineError.
         """
-        if (recalled := self.recall(context)) is not None:
+        if (recalled := self.recall(context, peek=ahead)) is not None:
             return recalled
         if (dropped := self.gate(context)) is not None:
             return dropped
-        budget = self._prompt_budget()
-        prompt_ids = prompt.build(
-            context, self._engine.encode, self._engine.fim, self._engine.order, budget
-        )
+        prompt_ids = self._prompt(context)
         if stopped():
             raise Superseded
-        generation = self._generate(prompt_ids, context, stopped, on_text, work or Work())
+        work = work or Work()
+        generation = self._generate(prompt_ids, context, stopped, on_text, work)
         result = self._finish(generation, context)
         if isinstance(result, Completion):
-            self._cache.put(context, result.text)
+            unused = work.computed_tokens if ahead else 0
+            self._cache.put(context, result.text, prefetched=ahead, unused_tokens=unused)
+        else:
+            self._cache.put_nothing(context, result.reason)
         return result
+
+    def prepare(self, context: CompletionContext) -> int:
+        """Have the engine compute ahead what the next requests here have in common.
+
+        Returns the number of tokens computed. Cannot be stopped. Raises EngineError.
+        """
+        if self._excluded(context) is not None:
+            return 0
+        return self._engine.prepare(self._prompt(context))
+
+    def _prompt(self, context: CompletionContext) -> list[int]:
+        budget = self._prompt_budget()
+        return prompt.build(
+            context, self._engine.encode, self._engine.fim, self._engine.order, budget
+        )
 
     def _prompt_budget(self) -> int:
         """Prompt and completion together never exceed n_positions."""

@@ -1,4 +1,4 @@
-"""The one thread that loads the model and computes with it; asyncio on its other side."""
+"""The threads that load the model and compute with it; asyncio on their other side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Literal, TypeVar
 
 from santa_lsp.cache import CompletionCache
@@ -28,13 +29,15 @@ State = Literal["loading", "ready", "failed"]
 class ModelThread:
     """Requests wait for the model to be loaded, then for each other, in order.
 
-    Every method but the thread's own work is called from the event loop.
+    What is computed ahead of them has a thread of its own, so that they never wait for it. Every
+    method but the threads' own work is called from the event loop.
     """
 
     def __init__(self, load_engine: Callable[[Settings], Engine], statistics: Statistics) -> None:
         self._load_engine = load_engine
         self._statistics = statistics
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
         self._engine: Engine | None = None
         self._completer: Completer | None = None
         self._cache = CompletionCache()
@@ -62,6 +65,7 @@ class ModelThread:
     def configure(self, settings: Settings) -> None:
         """Use settings that need no other model from the next request on."""
         if self._engine is not None:
+            self._cache.clear()
             self._completer = Completer(self._engine, settings.completer_config(), self._cache)
 
     def anchor_counts(self) -> AnchorCounts:
@@ -101,15 +105,22 @@ class ModelThread:
             stop.set()
             raise
 
+    async def prepare(self, context: CompletionContext) -> None:
+        """See Completer.prepare."""
+        await asyncio.get_running_loop().run_in_executor(self._ahead, self._prepare, context)
+
+    async def prefetch(self, context: CompletionContext, stop: threading.Event) -> None:
+        """Complete a context that nobody has asked for, into the cache, until `stop` is set."""
+        await asyncio.get_running_loop().run_in_executor(self._ahead, self._prefetch, context, stop)
+
     async def _run(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
-    # On the model thread.
+    # On the threads.
 
     def _load(self, settings: Settings) -> None:
         self._engine = self._load_engine(settings)
         self.notice = self._engine.notice
-        self._cache.clear()
         self.configure(settings)
 
     def _complete(
@@ -129,3 +140,16 @@ class ModelThread:
             return self._completer.complete(context, stop.is_set, on_text, work)
         finally:
             self._statistics.computed(work, wasted=stop.is_set())
+
+    def _prepare(self, context: CompletionContext) -> None:
+        if self._completer is not None:
+            with suppress(EngineError):  # the next request meets it too, and tells
+                self._statistics.computed_ahead(self._completer.prepare(context), False)
+
+    def _prefetch(self, context: CompletionContext, stop: threading.Event) -> None:
+        if self._completer is None or stop.is_set():
+            return
+        work = Work()
+        with suppress(EngineError, Superseded):
+            self._completer.complete(context, stop.is_set, work=work, ahead=True)
+        self._statistics.computed_ahead(work.computed_tokens, True)

@@ -89,6 +89,18 @@ class Statistics:
             self._tokens["generated"] += work.generated_tokens
             self._tokens["wasted"] += work.computed_tokens if wasted else 0
 
+    def computed_ahead(self, tokens: int, answer: bool) -> None:
+        """The model has worked before anybody asked: for an answer, wasted until `used`, or for
+        what requests have in common."""
+        with self._lock:
+            self._tokens["prefetched"] += tokens
+            self._tokens["wasted"] += tokens if answer else 0
+
+    def used(self, tokens: int) -> None:
+        """What was computed ahead has answered a request."""
+        with self._lock:
+            self._tokens["wasted"] -= tokens
+
     def as_dict(self, anchors: dict[str, int]) -> dict[str, Any]:
         """Everything, as `santa.statistics` answers; `anchors` are the engine's own counters."""
         with self._lock:

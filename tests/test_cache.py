@@ -3,51 +3,76 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp.cache import NEAR, CompletionCache
+from santa_lsp.cache import NEAR, CompletionCache, Remembered
 from tests.conftest import at_cursor
+
+
+def left(cache: CompletionCache, text: str, **fields: object) -> str | None:
+    """What is left to type at the cursor of a text."""
+    found = cache.get(at_cursor(text, **fields))
+    return found.text if found else None
 
 
 def test_typing_through_a_completion_is_answered() -> None:
     cache = CompletionCache()
     cache.put(at_cursor("total = ║\n"), "sum(values)")
-    assert cache.get(at_cursor("total = ║\n")) == "sum(values)"
-    assert cache.get(at_cursor("total = sum(║\n")) == "values)"
+    assert left(cache, "total = ║\n") == "sum(values)"
+    assert left(cache, "total = sum(║\n") == "values)"
 
 
 def test_another_text_is_not() -> None:
     cache = CompletionCache()
     cache.put(at_cursor("total = ║\n"), "sum(values)")
-    assert cache.get(at_cursor("total = x║\n")) is None
-    assert cache.get(at_cursor("totals = ║\n")) is None
-    assert cache.get(at_cursor("total = ║\nx")) is None
-    assert cache.get(at_cursor("total = ║\n", uri="file:///other.py")) is None
-    assert cache.get(at_cursor("total = sum(values)║\n")) is None
-    assert cache.get(at_cursor("total =║\n")) is None
+    assert left(cache, "total = x║\n") is None
+    assert left(cache, "totals = ║\n") is None
+    assert left(cache, "total = ║\nx") is None
+    assert left(cache, "total = ║\n", uri="file:///other.py") is None
+    assert left(cache, "total = sum(values)║\n") is None
+    assert left(cache, "total =║\n") is None
 
 
 def test_an_edit_far_above_is_noticed() -> None:
     cache = CompletionCache()
     far = "\n" + "x" * (2 * NEAR)
     cache.put(at_cursor("a = 1" + far + "║"), "text")
-    assert cache.get(at_cursor("b = 1" + far + "║")) is None
+    assert left(cache, "b = 1" + far + "║") is None
 
 
 def test_the_least_recently_used_goes_first() -> None:
     cache = CompletionCache(capacity=2)
     cache.put(at_cursor("a║"), "1")
     cache.put(at_cursor("b║"), "2")
-    assert cache.get(at_cursor("a║")) == "1"
+    assert left(cache, "a║") == "1"
     cache.put(at_cursor("c║"), "3")
     assert len(cache) == 2
-    assert cache.get(at_cursor("b║")) is None
-    assert cache.get(at_cursor("a║")) == "1"
+    assert left(cache, "b║") is None
+    assert left(cache, "a║") == "1"
 
 
 def test_the_newest_completion_of_a_place_wins() -> None:
     cache = CompletionCache()
     cache.put(at_cursor("a║"), "old")
     cache.put(at_cursor("a║"), "new")
-    assert cache.get(at_cursor("a║")) == "new"
+    assert left(cache, "a║") == "new"
+
+
+def test_what_was_computed_ahead_is_used_once() -> None:
+    cache = CompletionCache()
+    cache.put(at_cursor("x = ║"), "value", prefetched=True, unused_tokens=7)
+    assert cache.get(at_cursor("x = ║"), peek=True) == Remembered("value", prefetched=True)
+    assert cache.get(at_cursor("x = v║")) == Remembered("alue", True, 7)
+    assert cache.get(at_cursor("x = va║")) == Remembered("lue", True, 0)
+
+
+def test_nothing_to_show_is_remembered_for_the_very_same_question() -> None:
+    cache = CompletionCache()
+    cache.put_nothing(at_cursor("x = ║"), "not sure")
+    assert cache.get_nothing(at_cursor("x = ║")) == "not sure"
+    assert cache.get_nothing(at_cursor("x = ║", trigger="invoked")) is None
+    assert cache.get_nothing(at_cursor("x = v║")) is None
+    assert cache.get_nothing(at_cursor("x = ║", uri="file:///other.py")) is None
+    cache.clear()
+    assert cache.get_nothing(at_cursor("x = ║")) is None
 
 
 TEXT = st.text(alphabet="ab\n😀", max_size=12)
@@ -62,7 +87,7 @@ def test_an_answer_always_completes_what_was_computed(
     cache = CompletionCache()
     for before, after, text in entries:
         cache.put(at_cursor(before + "║" + after), text)
-    answer = cache.get(at_cursor(prefix + "║" + suffix))
+    answer = left(cache, prefix + "║" + suffix)
     whole = {before + text for before, after, text in entries if after == suffix}
     if answer is not None:
         assert prefix + answer in whole

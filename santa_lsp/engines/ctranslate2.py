@@ -52,14 +52,6 @@ class CTranslate2Engine:
         if end_of_text is None:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
         self.end_of_text: int = end_of_text
-        vocabulary = self._tokenizer.get_vocab()
-        self._anchors = Anchors(
-            fim=self.fim,
-            order=self.order,
-            newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
-            bytes_per_token=state_bytes_per_token(model.directory / "model.bin"),
-            most_bytes=anchor_bytes,
-        )
         self._device, self._compute_type = device, compute_type
         self._threads = threads or (1 if model.size < SMALL else 0)
         # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
@@ -69,6 +61,14 @@ class CTranslate2Engine:
         weakref.finalize(self, self._generators.clear)
         self.notice = ""
         self._generator()
+        vocabulary = self._tokenizer.get_vocab()
+        self._anchors = Anchors(
+            fim=self.fim,
+            order=self.order,
+            newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
+            bytes_per_token=state_bytes_per_token(model.directory / "model.bin"),
+            most_bytes=anchor_bytes,
+        )
 
     @property
     def device(self) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from santa_lsp import __version__
 
 #: What we do beyond LSP: `streaming` grows a completion under the request's partialResultToken,
-#: `status` sends santa/status to clients whose own experimental.santa.status asks for it.
-EXPERIMENTAL = {"santa": {"streaming": True, "status": True}}
+#: `status` sends santa/status to clients whose own experimental.santa.status asks for it, `cursor`
+#: takes santa/cursor (TextDocumentPositionParams) when the cursor moves without an edit.
+EXPERIMENTAL = {"santa": {"streaming": True, "status": True, "cursor": True}}
 
 #: What `Position.character` can count here.
 ENCODINGS = ("utf-8", "utf-16", "utf-32")

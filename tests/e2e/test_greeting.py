@@ -46,7 +46,11 @@ def test_initialize_is_answered_before_pygls_is_imported(
     client, open_gate = held_back
     capabilities = client.initialize(encodings=["utf-8"])["capabilities"]
     assert capabilities["positionEncoding"] == "utf-8"
-    assert capabilities["experimental"]["santa"] == {"streaming": True, "status": True}
+    assert capabilities["experimental"]["santa"] == {
+        "streaming": True,
+        "status": True,
+        "cursor": True,
+    }
     open_gate()
     client.request("workspace/executeCommand", {"command": "santa.why"})
     assert not any(client.replies.values())  # the reply was not sent again

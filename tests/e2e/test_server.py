@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from santa_lsp.models import embedded_directory
-from tests.lsp_client import LspClient, LspError
+from tests.lsp_client import LspClient, LspError, frame
 
 SHAPES = (Path(__file__).parents[2] / "examples" / "shapes.py").read_text()
 URI = "file:///shapes.py"
@@ -90,8 +90,9 @@ def test_initialize_comes_before_the_model_and_names_what_is_there() -> None:
         assert capabilities["positionEncoding"] == "utf-16"
         assert capabilities["textDocumentSync"]["change"] == 2
         assert capabilities["notebookDocumentSync"]["notebookSelector"]
-        commands = {"santa.accepted", "santa.why", "santa.restart", "santa.selectModel"}
-        assert set(capabilities["executeCommandProvider"]["commands"]) == commands
+        names = ("accepted", "why", "statistics", "restart", "selectModel")
+        commands = capabilities["executeCommandProvider"]["commands"]
+        assert set(commands) == {f"santa.{name}" for name in names}
         assert client.notifications == []  # nothing is loaded for a client that is not ready
         client.notify("initialized", {})
         kinds = [client.wait_for("$/progress")["value"]["kind"] for _ in range(2)]
@@ -136,9 +137,16 @@ def test_a_newer_request_takes_the_place_of_an_older_one(
     server: LspClient, spoken: list[tuple[int, int]]
 ) -> None:
     uri = "file:///latest.py"
-    server.open(uri, SHAPES)
-    by_hand = {"context": {"triggerKind": 1}}
-    ids = [server.inline_completion(uri, spoken[0], **by_hand) for _ in range(5)]
+    server.open(uri, "# another start, so that nothing of it has been computed\n" + SHAPES)
+    line, character = spoken[0]
+    params = {
+        "textDocument": {"uri": uri},
+        "position": {"line": line + 1, "character": character},
+        "context": {"triggerKind": 1},
+    }
+    call = {"jsonrpc": "2.0", "method": "textDocument/inlineCompletion", "params": params}
+    ids = [f"latest-{number}" for number in range(5)]
+    server.send_raw(b"".join(frame({**call, "id": each}) for each in ids))  # all at once
     replies = [server.result(each) for each in ids]
     assert replies[-1] is not None
     assert replies[:4] == [None] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,30 @@ def test_an_answer_of_the_model_and_typing_through_it(server: LspClient) -> None
     assert again["last"]["source"] == "typedThrough"
     assert again["last"]["prefilledTokens"] == 0
     assert again["tokens"]["prompt"] == tokens["prompt"]
+
+
+def test_what_comes_after_an_accepted_completion_is_there_when_asked_for(server: LspClient) -> None:
+    (line, column), item = first_completion(server, URI, SHAPES)
+    server.change(URI, 2, item["insertText"], (line, column))
+    server.request("workspace/executeCommand", item["command"])
+    assert item["command"]["arguments"] == [URI]
+    before = statistics(server)["tokens"]
+    lines = item["insertText"].split("\n")
+    end = (line + len(lines) - 1, len(lines[-1]) + (column if len(lines) == 1 else 0))
+    server.result(server.inline_completion(URI, end))
+    after = statistics(server)["tokens"]
+    assert after["prefetched"] > 0
+    assert after["prompt"] == before["prompt"]  # nothing was computed for the request itself
+
+
+def test_an_anchor_is_there_before_the_first_request(server: LspClient) -> None:
+    ask(server, "file:///none.py", (0, 0))  # the model is loaded
+    place = {"textDocument": {"uri": URI}, "position": {"line": 23, "character": 15}}
+    server.notify("santa/cursor", place)
+    while not statistics(server)["anchors"]["built"]:
+        time.sleep(0.01)
+    ask(server, URI, (23, 15))
+    assert statistics(server)["last"]["prefilledTokens"] <= 16
 
 
 def test_a_keystroke_reuses_what_the_one_before_it_computed(server: LspClient) -> None:

@@ -1,0 +1,103 @@
+"""Work before anybody asks: anchors where the cursor rests, the completions likely to come next.
+
+All of it gives way: it runs beside the requests that somebody waits for, never before them, and
+ends at its next token when one comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import threading
+from collections.abc import Callable
+
+from santa_lsp.context import CompletionContext
+from santa_lsp.model_thread import ModelThread
+from santa_lsp.rhythm import Rhythm
+
+#: What follows a completion is computed when no more characters of it than this are left to type.
+NEARLY_TYPED = 12
+_OPENS_BLOCK = re.compile(r"[:{(\[]\s*$")
+_INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
+
+
+def following(context: CompletionContext, text: str) -> list[CompletionContext]:
+    """Where the cursor will be when `text` has been inserted, and, at a line's end, after Enter."""
+    typed = dataclasses.replace(context, prefix=context.prefix + text, trigger="automatic")
+    if typed.line_suffix.strip() or not typed.line_prefix.strip():
+        return [typed]
+    line = typed.line_prefix
+    indent = line[: len(line) - len(line.lstrip())]
+    if _OPENS_BLOCK.search(line):
+        found = _INDENT.search(context.prefix)
+        indent += found[1] if found else "    "
+    return [typed, dataclasses.replace(typed, prefix=f"{typed.prefix}\n{indent}")]
+
+
+class Ahead:
+    """What is being computed ahead of the user. To be used on the event loop."""
+
+    def __init__(self, model: ModelThread, rhythm: Rhythm) -> None:
+        self._model, self._rhythm = model, rhythm
+        self._resting: asyncio.Task[None] | None = None
+        self._expecting: asyncio.Task[None] | None = None
+        self._stop = threading.Event()
+        self._wanted: set[tuple[str, str, str]] = set()  # the last that were expected
+        self._expected: dict[tuple[str, str, str], asyncio.Future[None]] = {}  # not there yet
+
+    def rest(self, look: Callable[[], CompletionContext | None]) -> None:
+        """The cursor is somewhere: compute an anchor there if it stays for longer than a key takes.
+
+        `look` gives the text around it by then.
+        """
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.create_task(self._rest(look))
+
+    def expect(self, contexts: list[CompletionContext]) -> None:
+        """These are likely to be asked for, in this order: compute them now."""
+        keys = {_key(context) for context in contexts}
+        if keys <= self._wanted:
+            return
+        self.give_way()
+        self._stop, self._wanted = threading.Event(), keys
+        loop = asyncio.get_running_loop()
+        self._expected = {_key(context): loop.create_future() for context in contexts}
+        self._expecting = loop.create_task(self._expect(contexts, self._expected, self._stop))
+
+    async def arrival(self, context: CompletionContext) -> None:
+        """Return when what is being computed for exactly this context is there; at once if
+        nothing is."""
+        if (future := self._expected.get(_key(context))) is not None:
+            await asyncio.shield(future)
+
+    def give_way(self) -> None:
+        """Somebody waits for something else: stop at the next token."""
+        self._stop.set()
+        for future in self._expected.values():
+            if not future.done():
+                future.set_result(None)
+        self._expected, self._wanted = {}, set()
+
+    async def _rest(self, look: Callable[[], CompletionContext | None]) -> None:
+        await asyncio.sleep(self._rhythm.pause())
+        if (context := look()) is not None:
+            # From here on it cannot be stopped, and another rest must not wait for it.
+            await asyncio.shield(self._model.prepare(context))
+
+    async def _expect(
+        self,
+        contexts: list[CompletionContext],
+        expected: dict[tuple[str, str, str], asyncio.Future[None]],
+        stop: threading.Event,
+    ) -> None:
+        for context in contexts:
+            await self._model.prefetch(context, stop)
+            if not (future := expected[_key(context)]).done():
+                future.set_result(None)
+            expected.pop(_key(context), None)
+
+
+def _key(context: CompletionContext) -> tuple[str, str, str]:
+    return context.uri, context.prefix, context.suffix

@@ -1,0 +1,52 @@
+"""How fast the user types, and what follows for when to work."""
+
+from __future__ import annotations
+
+from collections import deque
+
+#: Seconds between keys beyond which somebody is thinking, not typing.
+THINKING = 2.0
+#: Seconds between keys until there is something to go by: 60 words a minute.
+UNKNOWN = 0.2
+#: An automatic request waits at most so long for the next key, in seconds.
+MOST_DEBOUNCE = 0.15
+
+
+class Rhythm:
+    """The times between keys. All times are in seconds, of any steady clock."""
+
+    def __init__(self) -> None:
+        self._gaps: deque[float] = deque(maxlen=32)
+        self._last: float | None = None
+
+    def key(self, now: float) -> None:
+        """The text has changed."""
+        if self._last is not None and now - self._last < THINKING:
+            self._gaps.append(now - self._last)
+        self._last = now
+
+    def typical(self) -> float:
+        """The time between two keys, usually."""
+        return self._quantile(0.5)
+
+    def pause(self) -> float:
+        """A time that seldom passes between two keys while somebody types."""
+        return 1.5 * self._quantile(0.9)
+
+    def debounce(self, expected: float, now: float) -> float:
+        """How long an automatic request should wait for the next key, which would overtake it.
+
+        `expected` is what an answer takes. One that comes before the next key need not wait; else
+        the pause is the user's own, less what has passed of it since the last key, and never more
+        than half of what the answer takes.
+        """
+        if expected <= self.typical():
+            return 0.0
+        wait = min(self.pause(), expected / 2, MOST_DEBOUNCE)
+        since = now - self._last if self._last is not None else wait
+        return max(0.0, wait - since)
+
+    def _quantile(self, share: float) -> float:
+        if len(self._gaps) < 4:
+            return UNKNOWN
+        return sorted(self._gaps)[int(share * (len(self._gaps) - 1))]

@@ -1,0 +1,87 @@
+"""Editors' positions become text around a cursor, and completions become their items."""
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import unquote, urlsplit
+
+from lsprotocol import types
+
+from santa_lsp.context import CompletionContext, Trigger
+from santa_lsp.document import Document, Encoding
+from santa_lsp.protocol.messages import InlineCompletionParams
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a completion goes: its context, the range it replaces, and text it must start with."""
+
+    context: CompletionContext
+    range: types.Range
+    lead: str
+
+    def item(self, text: str, document: Document) -> types.InlineCompletionItem:
+        """An item that inserts `text` with the document's own line ends."""
+        shown: list[types.LSPAny] = [self.context.uri]
+        return types.InlineCompletionItem(
+            insert_text=(self.lead + text).replace("\n", document.newline),
+            range=self.range,
+            command=types.Command("Completion accepted", "santa.accepted", arguments=shown),
+        )
+
+
+def place_of(document: Document, params: InlineCompletionParams, encoding: Encoding) -> Place:
+    """The snapshot of one request. Positions outside the text are clamped, as the protocol says."""
+    line, column = document.to_column((params.position.line, params.position.character), encoding)
+    start, lead = (line, column), ""
+    if (selected := params.context.selected_completion_info) is not None:
+        # The editor's own list has an item selected: complete as if it had been accepted.
+        wanted = (selected.range.start.line, selected.range.start.character)
+        start, lead = document.to_column(wanted, encoding), selected.text
+    prefix, suffix = document.window(line, column)
+    if lead:
+        prefix = document.window(*start)[0] + lead
+    automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+    context = _context(document, prefix, suffix, "automatic" if automatic else "invoked")
+    ends = [document.to_character(each, encoding) for each in (start, (line, column))]
+    return Place(context, types.Range(*(types.Position(*end) for end in ends)), lead)
+
+
+def context_at(
+    document: Document, position: types.Position, encoding: Encoding
+) -> CompletionContext:
+    """The text around a position that nobody has asked about yet."""
+    line, column = document.to_column((position.line, position.character), encoding)
+    return _context(document, *document.window(line, column), "automatic")
+
+
+def _context(document: Document, prefix: str, suffix: str, trigger: Trigger) -> CompletionContext:
+    return CompletionContext(
+        language=document.language,
+        path=_path(document.uri),
+        prefix=prefix,
+        suffix=suffix,
+        uri=document.uri,
+        version=document.version,
+        trigger=trigger,
+    )
+
+
+def end_of_change(change: types.TextDocumentContentChangeEvent) -> types.Position | None:
+    """Where the cursor most likely is after an edit; None when the whole text was replaced."""
+    if not isinstance(change, types.TextDocumentContentChangePartial):
+        return None
+    lines = change.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    start = change.range.start
+    if len(lines) == 1:
+        # In UTF-16 units, as nearly all clients count; a character more or less does not matter.
+        return types.Position(start.line, start.character + len(lines[0]))
+    return types.Position(start.line + len(lines) - 1, len(lines[-1]))
+
+
+def _path(uri: str) -> str:
+    """The path part of a document's URI, for people and for globs; may be empty."""
+    try:
+        return unquote(urlsplit(uri).path)
+    except ValueError:
+        return uri
