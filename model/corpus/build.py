@@ -28,6 +28,7 @@ from .evidence import Evidence
 from .filters import FILTERS, OWN_FILTERS, language_of
 from .licences import copyright_lines
 from .manifest import STANDARD_LIBRARY
+from .notice import Notice
 from .sources import Source
 
 # Compilers of TypeScript end their output with it; a model must not learn to.
@@ -164,7 +165,7 @@ def build(
     kept: dict[bytes, bytes] = {}
     cells: dict[str, dict[str, Counter[str]]] = {language: {} for language in LANGUAGES}
     packages: list[Table] = []
-    notices: list[str] = []
+    notice = Notice()
     for sifted in sift_all(sources, index, jobs):
         total: Counter[str] = Counter(files=0, bytes=0)
         for document, mark in sifted.documents:
@@ -178,7 +179,7 @@ def build(
             cells[document.language].setdefault(licence, Counter()).update(counts)
         packages.append(_package_row(sifted, total))
         if total["files"]:
-            notices.append(_notice(sifted))
+            notice.add(sifted.source.project, sifted.copyrights, sifted.evidence.texts)
         on_sifted()
     removed: Counter[str] = sum((Counter(row["removed"]) for row in packages), Counter())
     if not kept:
@@ -205,7 +206,7 @@ def build(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     write_shards(partial, (decompressor.decompress(kept[key]) for key in sorted(kept)))
-    (partial / "NOTICE").write_text("\n".join(notices), encoding="utf-8")
+    (partial / "NOTICE").write_text(str(notice), encoding="utf-8")
     text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
     (partial / TABLE_FILE).write_text(text, encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
@@ -235,10 +236,3 @@ def _evaluation_report(index: EvaluationIndex, packages: list[Table]) -> Table:
         name for row in packages for found in row["contaminated"].values() for name in found["sets"]
     )
     return {name: {"runs": n, "files": files[name]} for name, n in index.runs().items()}
-
-
-def _notice(sifted: Sifted) -> str:
-    project = sifted.source.project
-    licence = project.licence or "own code"
-    lines = [f"{project.name} {project.version} ({project.registry}): {licence}"]
-    return "\n    ".join([*lines, *sorted(sifted.copyrights)]) + "\n"

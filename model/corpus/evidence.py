@@ -20,7 +20,7 @@ from .licences import HEADER_CHARACTERS, is_permissive, terms
 
 LICENCE_FILES = ("license", "licence", "copying", "notice", "copyright", "unlicense")
 MIN_HEADER_SHARE = 0.5  # of the source files, for their headers to speak for the project
-_NO_TEXT = {".png", ".svg", ".class", ".json", ".xml"}
+_NO_TEXT = {".class", ".java", ".js", ".json", ".png", ".py", ".svg", ".xml"}
 _CLASSIFIER = "License :: "
 
 # Each phrase is the licence's own wording, in lower case and with single spaces; of licences that
@@ -104,6 +104,7 @@ class Evidence:
 
     declared: set[str] = dataclasses.field(default_factory=set)  # SPDX expressions
     found: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)  # by where
+    texts: dict[str, str] = dataclasses.field(default_factory=dict)  # licence files, by path
 
     def read(self, path: str, content: bytes) -> None:
         """Take in a metadata or licence file of the project; other files are passed over."""
@@ -117,6 +118,7 @@ class Evidence:
                 self._read_package(text)
         elif len(file.parts) < 3 or file.parts[0].endswith(".dist-info"):
             self.found[path] = recognise(text)
+            self.texts[path] = text
 
     def read_headers(self, texts: Iterable[str]) -> None:
         """Take in the licences that at least `MIN_HEADER_SHARE` of the source files begin with."""

@@ -19,7 +19,7 @@ from model.corpus.build import build
 from model.corpus.documents import Corpus, write_shards
 from model.corpus.fetch import sha256_of
 from model.corpus.manifest import DEFAULT_MANIFEST, read_manifest
-from tests.model.registry import Registry, java_source, js_source, python_source, wheel
+from tests.model.registry import APACHE, Registry, java_source, js_source, python_source, wheel
 
 TASK = "return the sum of all the even numbers that stand at odd positions of a list"
 
@@ -83,6 +83,17 @@ def test_the_notice_names_licences_and_copyright_holders(full: Registry) -> None
     notice = (full.out / "NOTICE").read_text()
     assert "apples 1.0 (pypi): MIT\n    Copyright (c) 2020 Ada Lovelace\n" in notice
     assert "cherries 1:3.0-1 (debian): Apache-2.0\n    Copyright (c) 2021 Cherry" in notice
+
+
+def test_the_notice_has_every_licence_text_once(full: Registry) -> None:
+    full.debian("damsons", {"src/Damson.java": java_source("Damson")}, text=f"  {APACHE}")
+    full.debian("nothing", {"src/A.java": ""}, text="not this one")
+    assert full.build() == 0
+    notice = (full.out / "NOTICE").read_text()
+    assert notice.count(APACHE.strip()) == 1
+    users = "cherries 1:3.0-1 (debian), LICENSE.txt\ndamsons 1:3.0-1 (debian), LICENSE.txt\n"
+    assert users in notice
+    assert "not this one" not in notice
 
 
 def test_clients_never_run_code_of_a_package(full: Registry) -> None:
