@@ -75,13 +75,13 @@ def cut_inside_line(text: str, rng: random.Random) -> Parts | None:
 
     None for a text that has only lines of one word.
     """
-    lines = [list(_TOKEN.finditer(text, start, end)) for start, end in _lines(text)]
-    lines = [tokens for tokens in lines if len(tokens) > 1]
-    if not lines:
-        return None
-    tokens = rng.choice(lines)
-    end = rng.choice(tokens[:-1]).end()
-    return _cut(text, rng.randint(tokens[0].start(), end - 1), end)
+    lines = _lines(text)
+    for line in rng.sample(lines, len(lines)):
+        tokens = list(_TOKEN.finditer(text, *line))
+        if len(tokens) > 1:
+            end = rng.choice(tokens[:-1]).end()
+            return _cut(text, rng.randint(tokens[0].start(), end - 1), end)
+    return None
 
 
 def cut_after_bracket(text: str, rng: random.Random) -> Parts | None:

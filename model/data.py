@@ -106,16 +106,18 @@ class Packer:
 
 def pieces(text: str, tokenizer: Tokenizer, room: int) -> Iterator[tuple[str, bool]]:
     """`text` in pieces of about `room` tokens at most, cut at line ends; each with "is last"."""
-    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    encoding = tokenizer.encode(text, add_special_tokens=False)
     token, start = 0, 0
-    while token + room < len(offsets):
-        limit = offsets[token + room][0]
+    while token + room < len(encoding):
+        span = encoding.token_to_chars(token + room)
+        assert span is not None  # there is such a token
+        limit = span[0]
         end = text.rfind("\n", start + 1, limit) + 1 or limit
         yield text[start:end], False
         start = end
-        token += 1
-        while token < len(offsets) and offsets[token][0] < start:
-            token += 1
+        # A tokenizer may leave white space out of its tokens' offsets.
+        covered = (encoding.char_to_token(place) for place in range(start, len(text)))
+        token = max(token + 1, next((i for i in covered if i is not None), len(encoding)))
     yield text[start:], True
 
 

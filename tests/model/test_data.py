@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, processors
 
 from model import data
 from model.data import DataError, PackConfig, Packer, TokenRows
@@ -120,6 +120,10 @@ def test_pieces_end_at_line_ends_and_are_the_text(small_tokenizer: Tokenizer) ->
     assert [last for _, last in pieces] == [False] * (len(pieces) - 1) + [True]
     assert all(piece.endswith("\n") for piece, _ in pieces)
     assert max(len(small_tokenizer.encode(piece).ids) for piece, _ in pieces) <= 202
+    trimmed = Tokenizer.from_str(small_tokenizer.to_str())
+    trimmed.post_processor = processors.ByteLevel(trim_offsets=True)  # as SantaCoder's own
+    text = text.replace("\n", "\n\n    \n")
+    assert "".join(piece for piece, _ in data.pieces(text, trimmed, 200)) == text
     unbroken = list(data.pieces("x" * 999, small_tokenizer, 50))
     assert "".join(piece for piece, _ in unbroken) == "x" * 999
 
