@@ -23,6 +23,9 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser("models", help="the models on this machine")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="name, size, licence, languages, measured speed")
+    listing.add_argument(
+        "--json", action="store_true", help="the models on this machine, for programs"
+    )
     listing.set_defaults(run=_list)
     adding = actions.add_parser("add", help="download or take a checkpoint, and convert it")
     adding.add_argument("source", metavar="HUB_ID|PATH", help="such as bigcode/tiny_starcoder_py")
@@ -51,6 +54,9 @@ def _list(arguments: argparse.Namespace) -> None:
     from santa_lsp.models import speeds
     from santa_lsp.models.catalogue import CATALOGUE
 
+    if arguments.json:
+        print(json.dumps([_about(model) for model in models.installed()], ensure_ascii=False))
+        return
     rows = [("NAME", "PARAMETERS", "SIZE", "SPEED", "LANGUAGES", "LICENCE")]
     for model in models.installed():
         speed = speeds.recall(model)
@@ -72,6 +78,17 @@ def _list(arguments: argparse.Namespace) -> None:
             for known in CATALOGUE.values()
         ]
     )
+
+
+def _about(model: Model) -> dict[str, object]:
+    """What a list of models says about one, for programs."""
+    return {
+        "name": model.directory.name,
+        "parameters": model.card.get("parameters", 0),
+        "bytes": model.size,
+        "languages": list(model.card.get("languages", ())),
+        "licence": model.card.get("licence") or "unknown",
+    }
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -158,6 +158,9 @@ def test_models_are_listed_and_described() -> None:
     listed = run("models", "list")
     assert listed.returncode == 0
     assert "santa-mini" in listed.stdout
+    (model,) = json.loads(run("models", "list", "--json").stdout)
+    assert (model["name"], model["licence"]) == ("santa-mini", "Apache-2.0")
+    assert "python" in model["languages"]
     info = json.loads(run("models", "info", "santa-mini").stdout)
     assert info["name"] == "santa-mini"
     assert run("models", "info", "nothing").returncode == 1

@@ -55,7 +55,9 @@ def plain_python(folder: Path) -> Path:
     if not link.exists():
         link.write_text(f'#!/bin/sh\nexec "{base}" "$@"\n')
         link.chmod(0o755)
-    without = subprocess.run([link, "-c", "import santa_lsp"], capture_output=True, cwd=folder)
+    without = subprocess.run(
+        [link, "-E", "-c", "import santa_lsp"], capture_output=True, cwd=folder
+    )
     assert without.returncode != 0, f"{base} has santa-lsp, so nothing can be missing"
     return folder
 

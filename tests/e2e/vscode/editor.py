@@ -195,6 +195,12 @@ class Editor:
           .map(each => each.textContent).join('')"""
         return str(self.page.evaluate(script)).replace("\u00a0", " ")
 
+    def suggestion_lines(self) -> str:
+        """The grey lines under the cursor's, or an empty string."""
+        script = """() => [...document.querySelectorAll('.monaco-editor .suggest-preview-text')]
+          .map(each => each.textContent).join('\\n')"""
+        return str(self.page.evaluate(script)).replace("\u00a0", " ")
+
     def no_suggestion(self, seconds: float = 2.0) -> None:
         """Nothing is suggested for a while."""
         end = time.monotonic() + seconds
@@ -205,7 +211,7 @@ class Editor:
     def status_item(self) -> Locator:
         return self.page.locator('.statusbar-item[id*="santa"]')
 
-    def status(self, words: str) -> str:
+    def status(self, words: str, patience: float = PATIENCE) -> str:
         """The label of the status bar item, once it has these words (in any case)."""
 
         def label() -> str:
@@ -213,7 +219,7 @@ class Editor:
             text = item.first.locator("a").first.get_attribute("aria-label") if item.count() else ""
             return text if words.lower() in (text or "").lower() else ""
 
-        return str(until(label, f"the status bar says {words!r}"))
+        return str(until(label, f"the status bar says {words!r}", patience))
 
     def notification(self, words: str) -> Locator:
         """A notification with these words."""

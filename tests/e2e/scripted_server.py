@@ -1,0 +1,48 @@
+"""The real server with a scripted engine: says one text to every prompt, as slowly as it is told.
+
+`SANTA_SAYS` is the text, `SANTA_PAUSE` the seconds between two characters; the command line is
+that of `santa-lsp`. For tests in editors, where what is said must be certain.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import santa_lsp.server
+from santa_lsp import cli
+from santa_lsp.settings import Settings
+from tests.scripted_engine import ScriptedEngine
+
+ROOT = Path(__file__).parents[2]
+
+
+class SlowEngine(ScriptedEngine):
+    """Waits before each character."""
+
+    def step(self, token_id: int) -> str:
+        time.sleep(float(os.environ.get("SANTA_PAUSE", "0")))
+        return super().step(token_id)
+
+
+def scripted_engine(settings: Settings) -> SlowEngine:
+    return SlowEngine(os.environ["SANTA_SAYS"])
+
+
+def program(folder: Path, text: str, pause: float = 0) -> Path:
+    """A program in a folder that takes `santa-lsp`'s place."""
+    file = folder / "scripted-santa-lsp"
+    quoted = "'" + text.replace("'", "'\\''") + "'"
+    file.write_text(
+        f"#!/bin/sh\nexport SANTA_SAYS={quoted} SANTA_PAUSE={pause} PYTHONPATH={ROOT}\n"
+        f'exec "{sys.executable}" -m tests.e2e.scripted_server "$@"\n'
+    )
+    file.chmod(0o755)
+    return file
+
+
+if __name__ == "__main__":
+    santa_lsp.server.load_engine = scripted_engine  # type: ignore[assignment]
+    cli.main()
