@@ -58,6 +58,7 @@ export class Session {
   /** Install the server, then start it. */
   async install(source: string): Promise<void> {
     await this.stop(); // it may run from the folder that is replaced
+    this.statusBar.update({ missing: '', status: undefined, progress: 'The server is being installed' });
     await installWithProgress(source, this.environment, this.log);
     await this.start();
   }

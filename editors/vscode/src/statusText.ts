@@ -18,7 +18,7 @@ export interface Activity {
   readonly missing: string;
   /** What the server said last; undefined while it starts. */
   readonly status: ServerStatus | undefined;
-  /** How far the loading is, for people. */
+  /** How far the loading is, or what goes on before there is a server, for people. */
   readonly progress: string;
   readonly thinking: boolean;
 }
@@ -46,7 +46,7 @@ export function statusText(activity: Activity): StatusText {
     return say('circle-slash', `Off: ${off}`);
   }
   if (!status) {
-    return say('loading~spin', 'The server starts');
+    return say('loading~spin', progress || 'The server starts');
   }
   const served = details(status);
   if (status.state === 'loading') {

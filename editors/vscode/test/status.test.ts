@@ -20,6 +20,7 @@ test('each state has its sign', () => {
   assert.equal(statusText(ready).text, '$(gift) Santa');
   assert.equal(statusText({ ...ready, thinking: true }).text, '$(loading~spin) Santa');
   assert.equal(statusText({ ...ready, status: undefined }).tooltip, 'The server starts');
+  assert.equal(statusText({ ...ready, status: undefined, progress: 'Installing' }).tooltip, 'Installing');
   const loading: Activity = { ...ready, status: { ...status, state: 'loading' }, progress: '40%' };
   assert.equal(statusText(loading).text, '$(loading~spin) Santa 40%');
   assert.deepEqual(statusText({ ...ready, off: 'snoozed until 10:00' }), {

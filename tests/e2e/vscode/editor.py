@@ -76,13 +76,15 @@ class CodeServer:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(kept, indent=2))
 
-    def start(self, env: Mapping[str, str]) -> None:
-        """Serve the workbench, with this environment, until `stop`."""
+    def start(self, env: Mapping[str, str], *, trusting: bool = True) -> None:
+        """Serve the workbench, with this environment, until `stop`; `trusting` any folder."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         quiet = ["--auth", "none", "--disable-telemetry", "--disable-update-check"]
-        options = ["--bind-addr", f"127.0.0.1:{self.port}", "--disable-workspace-trust"]
+        options = ["--bind-addr", f"127.0.0.1:{self.port}"]
+        if trusting:
+            options.append("--disable-workspace-trust")
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command(*quiet, *options),
@@ -229,6 +231,7 @@ class Editor:
 
     def screenshot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.wait_for_timeout(400)  # until what slides in has done so
         self.page.screenshot(path=path)
 
     # --- the file

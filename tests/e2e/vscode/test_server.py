@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,29 @@ def test_a_setting_that_names_no_server_is_told(
     message = editor.notification("the setting santa.interpreter: there is no program")
     message.get_by_role("button", name="Open Settings").wait_for()
     editor.status("no server")
+
+
+def test_nothing_runs_in_a_folder_that_is_not_trusted(
+    workbench: Workbench, vsix: Path, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "project").mkdir()
+    with CodeServer(workbench, tmp_path / "user", vsix) as server:
+        server.configure(
+            {"santa.interpreter": sys.executable, "security.workspace.trust.startupPrompt": "never"}
+        )
+        server.start(os.environ, trusting=False)
+        context = browser.new_context()
+        editor = Editor(context.new_page(), server)
+        editor.page.goto(server.url(tmp_path / "project"))
+        restricted = editor.page.locator(".statusbar-item", has_text="Restricted Mode")
+        restricted.wait_for()
+        editor.page.wait_for_timeout(5000)  # as long as a start takes
+        assert editor.status_item().count() == 0
+        assert server_processes(server.data) == []
+        restricted.click()
+        editor.page.get_by_role("button", name="Trust", exact=True).click()
+        editor.status("ready")
+        context.close()
 
 
 @pytest.fixture
