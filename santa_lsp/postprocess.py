@@ -7,7 +7,7 @@ with a reason that `santa.why` shows. The text kept is always a start of the tex
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from santa_lsp.context import CompletionContext
@@ -81,13 +81,16 @@ def _indent(line: str) -> str:
 def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     """Remove the end of the completion that already stands after the cursor.
 
-    On the cursor's own line any overlap counts; an overlap that reaches into the lines below must
+    On the cursor's own line any overlap counts, but for a bracket that closes one of the
+    completion's own: `f(║)` may become `f(g(x))`. An overlap that reaches into the lines below must
     hold a whole line of them.
     """
     rest = context.line_suffix.rstrip()
     if rest:
-        first, newline, more = text.partition("\n")
-        return first[: len(first) - overlap(first, rest)] + newline + more if not newline else text
+        length = overlap(text, rest)
+        if "\n" in text or _unclosed(text[: len(text) - length])[-1:] == [rest[:1]]:
+            return text
+        return text[: len(text) - length]
     following = context.suffix.lstrip("\n")
     first_line = following.partition("\n")[0]
     if not first_line.strip():
@@ -96,6 +99,45 @@ def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     if length >= len(first_line) and text[: len(text) - length].endswith("\n"):
         return text[: len(text) - length].rstrip("\n")
     return text
+
+
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def cut_at_standing_closer(text: str, context: CompletionContext) -> str:
+    """End at the closing bracket that the editor has put right after the cursor already.
+
+    In `def f(║)` the completion `self):` would leave `def f(self):)`.
+    """
+    standing = context.line_suffix.lstrip()[:1]
+    if standing in _PAIRS.values():
+        for index, character in _outside_strings(text):
+            if character == standing and _unclosed(text[:index])[-1:] != [standing]:
+                return text[:index]
+    return text
+
+
+def _unclosed(text: str) -> list[str]:
+    """The closing brackets that the text still needs, the next one last."""
+    needed: list[str] = []
+    for _, character in _outside_strings(text):
+        if character in _PAIRS:
+            needed.append(_PAIRS[character])
+        elif needed and character == needed[-1]:
+            needed.pop()
+    return needed
+
+
+def _outside_strings(text: str) -> Iterator[tuple[int, str]]:
+    """The characters that no quotation marks enclose, as far as one can tell without a parser."""
+    quote = ""
+    for index, character in enumerate(text):
+        if quote:
+            quote = "" if character in (quote, "\n") else quote
+        elif character in "\"'`":
+            quote = character
+        else:
+            yield index, character
 
 
 def overlap(text: str, following: str) -> int:
@@ -160,6 +202,7 @@ def drop_blank(text: str, context: CompletionContext) -> str | Drop:
 FILTERS: tuple[Filter, ...] = (
     cut_at_block_end,
     cut_repetition,
+    cut_at_standing_closer,
     trim_suffix_overlap,
     cut_trailing_space,
     drop_blank,

@@ -44,11 +44,37 @@ def test_a_completion_stops_where_its_block_ends(before: str, text: str, kept: s
         ("function f() {║\n}\n", "\n  return 1;\n}", "\n  return 1;"),
         ("x = ║\n", "1", "1"),
         ("call(║) + 1", "a)", "a"),
+        ("print(║)", "len(x)", "len(x)"),
+        ("print(║);", "len(x));", "len(x)"),
         ("x = ║\n)", "f(1)", "f(1)"),
     ],
 )
 def test_what_stands_after_the_cursor_is_not_said_again(around: str, text: str, kept: str) -> None:
     assert postprocess.trim_suffix_overlap(text, at_cursor(around)) == kept
+
+
+@pytest.mark.parametrize(
+    ("around", "text", "kept"),
+    [
+        ("def f(║)", "self):", "self"),
+        ("def f(║)", "):", ""),
+        ("f(║)", "g(x), y) + 1", "g(x), y"),
+        ("f(║)", "g(x) + 1", "g(x) + 1"),
+        ("f(║)", "g(x)", "g(x)"),
+        ("f(║)", "g(x))", "g(x)"),
+        ("x = [║]", "f(1), 2]\ny = 3", "f(1), 2"),
+        ("print(║)", "':)', x)", "':)', x"),
+        ("print(║);", '"a" + b);', '"a" + b'),
+        ("f(║", "x)\ny", "x)\ny"),
+        ("f(║ + 1)", "x)", "x)"),
+    ],
+)
+def test_a_bracket_that_is_closed_already_is_not_closed_again(
+    around: str, text: str, kept: str
+) -> None:
+    assert postprocess.cut_at_standing_closer(text, at_cursor(around)) == kept
+    if around != "f(║ + 1)":
+        assert kept == "" or postprocess.apply(text, at_cursor(around)) == kept
 
 
 def test_a_completion_that_is_the_next_lines_is_dropped() -> None:
