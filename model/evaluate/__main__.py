@@ -2,7 +2,8 @@
 
     python -m model.evaluate fim --model santa-mini --data DIR --json fim.json --html fim.html
 
-With --json a run that was interrupted goes on where it stopped when the command is given again.
+With --json a run that was interrupted goes on where it stopped when the command is given again,
+and a finished one is shown without running it again.
 Without --data the data come from the folder that SANTA_LSP_EVAL names.
 """
 
@@ -95,7 +96,8 @@ def main() -> None:
     except (EvaluateError, ExecutionError, models.ModelError, EngineError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror}{kept(arguments)}")
+        what = error.filename or "the result cannot be written"
+        sys.exit(f"error: {what}: {error.strerror}{kept(arguments)}")
     except KeyboardInterrupt:
         print(f"\ninterrupted{kept(arguments)}", file=sys.stderr)
         sys.exit(130)

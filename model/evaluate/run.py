@@ -7,6 +7,7 @@ finished batch. The finished result takes its place.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -63,12 +64,19 @@ def run(
 ) -> Result:
     """Answer every item, going on from an interrupted run that wrote to the same `file`.
 
+    A finished run of the same in `file` is not run again.
+
     Raises EvaluateError, EngineError, OSError (a full disk: what was finished is kept).
     """
     identity = identify(task, subject, work, arguments)
     items = spread(work.items, arguments.limit)
     if not items:
         raise EvaluateError("there is nothing to ask: the data hold no items")
+    if file and file.exists() and not partial_path(file).exists():
+        with contextlib.suppress(EvaluateError):  # whatever else is there is overwritten
+            finished = read_result(file)
+            if finished.run == identity:
+                return dataclasses.replace(finished, rows=task.rows(finished.records, arguments))
     partial = Partial(file, identity) if file else None
     records: list[Record] = partial.records if partial else []
     done = partial.items if partial else 0

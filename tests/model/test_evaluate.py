@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from model.evaluate import run as running
+from model.evaluate.fim import Fim
 from model.evaluate.statistics import bootstrap_interval, mean_rows, wilson_interval
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
 from santa_lsp import models
@@ -78,6 +81,18 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     assert file.read_text() == (tmp_path / "whole.json").read_text()
     assert not running.partial_path(file).exists()
     assert running.read_result(file) == whole
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    first = run(Parity(), file)
+    again = Parity()
+    assert run(again, file) == first
+    assert again.asked == []
+    run(again, file, seed=1)
+    assert len(again.asked) == 10
+    file.write_text("something else")
+    assert run(Parity(), file) == first
 
 
 def test_a_run_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -150,12 +165,71 @@ def test_the_command_runs_the_embedded_model(tmp_path: Path) -> None:
     assert len(result.records) == 4
 
 
+def write_tasks(path: Path, count: int, last_suffix: str = "\n") -> None:
+    rows = [
+        {"task_id": i, "prompt": f"x{i} = ", "suffix": "\n", "canonical_solution": "1"}
+        for i in range(count)
+    ]
+    rows[-1]["suffix"] = last_suffix
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_full_disk_loses_nothing_that_was_done(tmp_path: Path) -> None:
+    data, file, whole = (tmp_path / name for name in ("tasks.jsonl", "a.json", "whole.json"))
+    write_tasks(data, Fim.batch_size + 1, "\n" * 200_000)  # the second batch is large
+    run_it = (sys.executable, "-m", "model.evaluate", "fim", "--data", str(data), "--json")
+    limited = 'ulimit -f 100; "$@"'  # a file of 100 KiB is as large as it gets
+    done = subprocess.run(
+        ["bash", "-c", limited, "bash", *run_it, str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: the result cannot be written: File too large; "
+        "the same command goes on where this one stopped"
+    )
+    assert not file.exists()
+    assert len(running.whole_lines(running.partial_path(file))) == 2  # who it was, the first batch
+    for name in (file, whole):
+        assert subprocess.run([*run_it, str(name)], cwd=ROOT, capture_output=True).returncode == 0
+    assert file.read_text() == whole.read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_loses_nothing_that_was_done(tmp_path: Path) -> None:
+    data, file = tmp_path / "tasks.jsonl", tmp_path / "a.json"
+    write_tasks(data, 2000)
+    argv = [sys.executable, "-m", "model.evaluate", "fim", "--data", str(data), "--json", str(file)]
+    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    partial = running.partial_path(file)
+    while process.poll() is None and len(running.whole_lines(partial)) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint.splitlines()[-1] == (
+        "interrupted; the same command goes on where this one stopped"
+    )
+    assert len(running.whole_lines(partial)) >= 3
+
+
+def test_an_unknown_model_is_told_in_one_line(tmp_path: Path) -> None:
+    write_tasks(tmp_path / "tasks.jsonl", 1)
+    done = command("fim", "--data", str(tmp_path / "tasks.jsonl"), "--model", "none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no model 'none'")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
         ((), "give --data FILE|DIR, or set SANTA_LSP_EVAL"),
         (("--data", "/no/such"), "/no/such does not exist"),
         (("--data", str(ROOT / "tests")), "has no single-line infilling data"),
+        (("--data", str(ROOT / "LICENSE"), "--no-run"), "is not JSON"),
     ],
 )
 def test_mistakes_are_told_in_one_line(argv: tuple[str, ...], words: str) -> None:
