@@ -69,6 +69,8 @@ def positive(text: str) -> int:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Run a task. Raises what `main` tells."""
     task = next(task for task in TASKS if task.name == arguments.task)
+    if getattr(arguments, "no_sandbox", False):
+        print("notice: generated programs can do whatever you can do", file=sys.stderr)
     work = task.load(arguments)
     subject = Subject(models.find(arguments.model), arguments.threads)
     result = run(task, subject, work, arguments, arguments.json)

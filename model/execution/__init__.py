@@ -101,8 +101,12 @@ class Sandbox:
 
     def check(self) -> None:
         """Raises ExecutionError when this machine cannot confine a program."""
-        with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
-            self._execute(("/bin/true",), Path(folder), (), Limits())
+        nothing = (os.path.realpath(sys.executable), "-I", "-S", "-c", "")
+        with tempfile.TemporaryDirectory(dir=self._folder.name) as outer:
+            (folder := Path(outer) / "program").mkdir()
+            outcome = self._execute(nothing, folder, (sys.base_prefix,), Limits())
+        if not outcome.passed:
+            raise ExecutionError(f"the sandbox runs nothing: {outcome.verdict}, {outcome.output}")
 
     def run(self, language: Language, text: str) -> Outcome:
         """Write the program's text to its file and run the commands; stops at the first failure.

@@ -53,7 +53,8 @@ FORBIDDEN = {
     "processes": "fork vfork ptrace tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open"
     " pidfd_send_signal pidfd_getfd process_vm_readv process_vm_writev process_madvise kcmp setns"
     " unshare setpriority ioprio_set sched_setattr sched_setparam sched_setscheduler",
-    "network": "socket io_uring_setup io_uring_enter io_uring_register",
+    "network": "socket connect bind sendmsg sendmmsg io_uring_setup io_uring_enter"
+    " io_uring_register",
     "what outlives a process": "shmget msgget semget mq_open memfd_create memfd_secret keyctl"
     " add_key request_key",
     "files, beside what Landlock knows": "chmod fchmod fchmodat fchmodat2 chown fchown lchown"
@@ -163,6 +164,7 @@ def restrict_calls() -> None:
     forbid("clone3", errno.ENOSYS)  # its flags are out of sight; the C library goes on to clone
     for call in ("kill", "tgkill"):
         forbid(call, errno.EPERM, 0, NOT_EQUAL, own)
+    forbid("sendto", errno.EPERM, 4, NOT_EQUAL, 0)  # what a socketpair has no need of
     forbid("prlimit64", errno.EPERM, 0, NOT_EQUAL, 0)
     # Emptying a file that is only read needs no right to write before version 3 of Landlock.
     forbid("open", errno.EPERM, 1, MASKED_EQUAL, *READ_AND_TRUNCATE)

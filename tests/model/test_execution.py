@@ -183,6 +183,8 @@ def test_the_files_of_the_user_are_out_of_reach(
         "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
         "socket.socket(socket.AF_INET6)",
         "socket.socket(socket.AF_UNIX)",
+        "socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b'x', '/run/systemd/journal/socket')",
+        "socket.socketpair(type=socket.SOCK_DGRAM)[0].connect('/run/systemd/journal/socket')",
         "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
     ],
 )
