@@ -83,8 +83,8 @@ class Record:
 class Row:
     """One line of the table: a figure with its 95 % interval, of `count` records.
 
-    `unit` is empty for a share of 1. `published` is SantaCoder 1.1B's own figure, of the same data or
-    the nearest there are.
+    `unit` is empty for a share of 1. `published` is SantaCoder 1.1B's own figure, of the same data
+    or the nearest there are.
     """
 
     group: str
