@@ -6,11 +6,14 @@ python -m model.tokenizer CORPUS tokenizer.json --vocab-size 8192
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tqdm import tqdm
 
+from model.corpus import CorpusError, Document, iter_documents
 from santa_lsp.prompt import END_OF_TEXT, HYPHEN
 
 SPECIAL_TOKENS = [
@@ -55,31 +58,37 @@ def load(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _sample(corpus: Path, characters: int) -> Iterator[str]:
+def _sample(documents: Iterable[Document], characters: int) -> Iterator[str]:
     """Every n-th document, so that the sample has the corpus' mix of languages and projects."""
-    from model.corpus import iter_documents
-
-    total = sum(len(document.text) for document in iter_documents(corpus))
+    total = sum(len(document.text) for document in tqdm(documents, desc="measure", unit="file"))
     stride = max(1, total // characters)
-    for index, document in enumerate(iter_documents(corpus)):
+    for index, document in enumerate(documents):
         if index % stride == 0:
             yield document.text
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0, 1 after a failure explained in one line, or 2 for usage."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("corpus", type=Path, help="a folder written by model.corpus")
+    parser.add_argument("corpus", type=Path, help="a folder by model.corpus, or of source files")
     parser.add_argument("output", type=Path, help="the tokenizer.json to write")
     parser.add_argument("--vocab-size", type=int, default=8192)
     parser.add_argument("--sample-characters", type=int, default=60_000_000)
-    arguments = parser.parse_args()
-    tokenizer = train(_sample(arguments.corpus, arguments.sample_characters), arguments.vocab_size)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(arguments.output))
-    print(f"{arguments.output}: {tokenizer.get_vocab_size()} tokens")
+    options = parser.parse_args(arguments)
+    try:
+        documents = iter_documents(options.corpus)
+        tokenizer = train(_sample(documents, options.sample_characters), options.vocab_size)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        # Not with Tokenizer.save: a full disk is a plain Exception there.
+        options.output.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    except (CorpusError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.output}: {tokenizer.get_vocab_size()} tokens")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

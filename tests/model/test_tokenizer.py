@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from model import tokenizer
 from santa_lsp.prompt import find_dialect
+from tests.model.conftest import documents
 
 
 def test_special_tokens_are_santacoders(small_tokenizer: Tokenizer) -> None:
@@ -41,3 +45,19 @@ def _tokenizer() -> Tokenizer:
         trained.encode_special_tokens = True
         _CACHE.append(trained)
     return _CACHE[0]
+
+
+def test_the_command_trains_on_a_folder_of_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    output = tmp_path / "new" / "tokenizer.json"
+    assert tokenizer.main([str(folder), str(output)]) == 1
+    assert "no .py, .java or .js file" in capsys.readouterr().err
+    for document in documents()[:9]:
+        (folder / f"{len(document.text)}.py").write_text(document.text)
+    assert tokenizer.main([str(folder), str(output), "--vocab-size", "300"]) == 0
+    loaded = tokenizer.load(output)
+    assert loaded.get_vocab_size() == 300
+    assert find_dialect(loaded.token_to_id) is not None
