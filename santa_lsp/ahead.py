@@ -15,9 +15,12 @@ from collections.abc import Callable
 from santa_lsp.context import CompletionContext
 from santa_lsp.model_thread import ModelThread
 from santa_lsp.rhythm import Rhythm
+from santa_lsp.settings import Settings
 
 #: What follows a completion is computed when no more characters of it than this are left to type.
 NEARLY_TYPED = 12
+#: Seconds without a request after which a model may be measured.
+IDLE = 3.0
 _OPENS_BLOCK = re.compile(r"[:{(\[]\s*$")
 _INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
@@ -42,7 +45,9 @@ class Ahead:
         self._model, self._rhythm = model, rhythm
         self._resting: asyncio.Task[None] | None = None
         self._expecting: asyncio.Task[None] | None = None
+        self._calibrating: asyncio.Task[None] | None = None
         self._stop = threading.Event()
+        self._pause = threading.Event()  # of the measurement
         self._wanted: set[tuple[str, str, str]] = set()  # the last that were expected
         self._expected: dict[tuple[str, str, str], asyncio.Future[None]] = {}  # not there yet
 
@@ -51,6 +56,7 @@ class Ahead:
 
         `look` gives the text around it by then.
         """
+        self._pause.set()
         if self._resting is not None:
             self._resting.cancel()
         self._resting = asyncio.create_task(self._rest(look))
@@ -66,6 +72,12 @@ class Ahead:
         self._expected = {_key(context): loop.create_future() for context in contexts}
         self._expecting = loop.create_task(self._expect(contexts, self._expected, self._stop))
 
+    def calibrate(self, settings: Settings) -> None:
+        """Measure the model that has been loaded, if it never was here, once nobody types."""
+        if self._calibrating is not None:
+            self._calibrating.cancel()
+        self._calibrating = asyncio.create_task(self._calibrate(settings))
+
     async def arrival(self, context: CompletionContext) -> None:
         """Return when what is being computed for exactly this context is there; at once if
         nothing is."""
@@ -75,10 +87,18 @@ class Ahead:
     def give_way(self) -> None:
         """Somebody waits for something else: stop at the next token."""
         self._stop.set()
+        self._pause.set()
         for future in self._expected.values():
             if not future.done():
                 future.set_result(None)
         self._expected, self._wanted = {}, set()
+
+    async def _calibrate(self, settings: Settings) -> None:
+        while True:
+            self._pause = stop = threading.Event()
+            await asyncio.sleep(IDLE)
+            if not stop.is_set() and await self._model.calibrate(settings, stop):
+                return
 
     async def _rest(self, look: Callable[[], CompletionContext | None]) -> None:
         await asyncio.sleep(self._rhythm.pause())

@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from typing import Literal
 
 from santa_lsp import postprocess, prompt
+from santa_lsp.budget import Budget
 from santa_lsp.cache import CompletionCache
 from santa_lsp.context import CompletionContext
 from santa_lsp.engine import Engine, GenerationParameters, Token
@@ -27,10 +28,15 @@ _BLOCK_OPENER = re.compile(r"(:|\{|\(|\[|=>|->)\s*$")
 
 @dataclass(frozen=True, slots=True)
 class CompleterConfig:
-    """`min_confidence` is the least geometric-mean token probability, 0..1; times are in ms."""
+    """`min_confidence` is the least geometric-mean token probability, 0..1; times are in ms.
+
+    `latency_budget_ms` bounds prompt and completion by what an engine of known speed can compute in
+    that time; None does not.
+    """
 
     max_new_tokens: int = 64
     max_prompt_tokens: int = 1536
+    latency_budget_ms: int | None = None
     time_limit_ms: int = 4000
     multiline: Multiline = "auto"
     min_confidence: float = 0.0
@@ -130,12 +136,12 @@ class Completer:
             return recalled
         if (dropped := self.gate(context)) is not None:
             return dropped
-        prompt_ids = self._prompt(context)
+        prompt_ids, most = self._plan(context)
         if stopped():
             raise Superseded
         work = work or Work()
-        generation = self._generate(prompt_ids, context, stopped, on_text, work)
-        result = self._finish(generation, context)
+        generation = self._generate(prompt_ids, most, context, stopped, on_text, work)
+        result = self._finish(generation, most, context)
         if isinstance(result, Completion):
             unused = work.computed_tokens if ahead else 0
             self._cache.put(context, result.text, prefetched=ahead, unused_tokens=unused)
@@ -150,10 +156,25 @@ class Completer:
         """
         if self._excluded(context) is not None:
             return 0
-        return self._engine.prepare(self._prompt(context))
+        return self._engine.prepare(self._prompt(context, self._prompt_budget()))
 
-    def _prompt(self, context: CompletionContext) -> list[int]:
-        budget = self._prompt_budget()
+    def _plan(self, context: CompletionContext) -> tuple[list[int], int]:
+        """The prompt, and how many tokens to generate at most.
+
+        Where the engine would have to compute more of the longest prompt than there is time for, it
+        gets a shorter one; the longest is prepared for the next request.
+        """
+        room, most = self._prompt_budget(), self._max_new_tokens()
+        prompt_ids = self._prompt(context, room)
+        if self._config.latency_budget_ms is None or self._engine.speed is None:
+            return prompt_ids, most
+        budget = Budget(self._engine.speed, self._config.latency_budget_ms)
+        if len(prompt_ids) - self._engine.reusable(prompt_ids) > budget.prefill_tokens:
+            prompt_ids = self._prompt(context, min(room, budget.prefill_tokens))
+        to_prefill = len(prompt_ids) - self._engine.reusable(prompt_ids)
+        return prompt_ids, min(most, budget.new_tokens(to_prefill))
+
+    def _prompt(self, context: CompletionContext, budget: int) -> list[int]:
         return prompt.build(
             context, self._engine.encode, self._engine.fim, self._engine.order, budget
         )
@@ -177,6 +198,7 @@ class Completer:
     def _generate(
         self,
         prompt_ids: list[int],
+        most: int,
         context: CompletionContext,
         stopped: Callable[[], bool],
         on_text: Callable[[str], None],
@@ -209,7 +231,7 @@ class Completer:
                     on_text(settled)
             return False
 
-        parameters = GenerationParameters(max_new_tokens=self._max_new_tokens())
+        parameters = GenerationParameters(max_new_tokens=most)
         work.reused_tokens = self._engine.generate(prompt_ids, parameters, on_token)
         took = 1000 * (time.perf_counter() - started)
         work.prefill_ms = work.prefill_ms or took
@@ -239,9 +261,11 @@ class Completer:
         """Whoever asks by hand wants to see the best there is."""
         return context.trigger == "invoked" or math.exp(state.score) >= self._config.min_confidence
 
-    def _finish(self, state: _Generation, context: CompletionContext) -> Completion | Drop:
+    def _finish(
+        self, state: _Generation, most: int, context: CompletionContext
+    ) -> Completion | Drop:
         text = state.text
-        if state.tokens >= self._max_new_tokens() and "\n" in text.strip("\n"):
+        if state.tokens >= most and "\n" in text.strip("\n"):
             text = text[: text.rindex("\n")]  # the last line was cut off somewhere
         result = postprocess.apply(text, context)
         if state.shown and (isinstance(result, Drop) or not result.startswith(state.shown)):

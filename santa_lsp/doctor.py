@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import platform
 import sys
 import time
-from pathlib import Path
-from statistics import median
 from typing import Any
 
-from santa_lsp import __version__, models
-from santa_lsp.engine import EngineError, GenerationParameters
+from santa_lsp import __version__, machine, models
+from santa_lsp.budget import Budget, Speed, fastest
+from santa_lsp.engine import EngineError
 from santa_lsp.models import Model, ModelError, speeds
 from santa_lsp.settings import Settings
-
-#: Instruction sets that CTranslate2's int8 kernels use, best first, by the flag Linux shows.
-INSTRUCTION_SETS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "asimddp", "asimd")
 
 #: A decode slower than this is felt: a line of 16 tokens takes longer than a second.
 SLOW_DECODE = 16.0
@@ -31,9 +27,9 @@ def examine(settings: Settings) -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "instruction_sets": _instruction_sets(),
+        "processor": machine.processor(),
+        "cores": machine.cores(),
+        "instruction_sets": machine.instruction_sets(),
         "ctranslate2": ctranslate2.__version__,
         "cuda_devices": ctranslate2.get_cuda_device_count(),
         "compute_types": sorted(ctranslate2.get_supported_compute_types("cpu")),
@@ -49,13 +45,20 @@ def examine(settings: Settings) -> dict[str, Any]:
             "n_positions": model.n_positions,
             "licence": model.card.get("licence"),
         }
-        findings["speed"] = measure(model, settings)
-        fastest = max(findings["speed"], key=lambda run: run["decode_tokens_per_second"])
-        speeds.record(model, fastest)
+        findings["speed"], measured = measure(model, settings)
+        speeds.record(model, measured, settings.how)
     except (ModelError, EngineError) as error:
         problems.append(str(error))
         return findings
-    decode = fastest["decode_tokens_per_second"]
+    budget = Budget(fastest(measured), settings.latency_budget_ms)
+    findings["budget"] = {
+        "latency_ms": budget.latency_ms,
+        "threads": budget.speed.threads,
+        "cold_prompt_tokens": min(budget.prefill_tokens, model.n_positions),
+        "cold_new_tokens": min(budget.new_tokens(budget.prefill_tokens), settings.max_new_tokens),
+        "warm_new_tokens": min(budget.new_tokens(0), settings.max_new_tokens),
+    }
+    decode = budget.speed.decode_tokens_per_second
     if decode < SLOW_DECODE:
         problems.append(
             f"{model.name} decodes {decode:.0f} tokens/s here, which feels slow: use a smaller "
@@ -66,50 +69,21 @@ def examine(settings: Settings) -> dict[str, Any]:
     return findings
 
 
-def measure(model: Model, settings: Settings) -> list[dict[str, float]]:
-    """Prefill and decode speed with one thread and with the settings' number, medians of 3."""
+def measure(model: Model, settings: Settings) -> tuple[list[dict[str, float]], list[Speed]]:
+    """Prefill and decode speed for each number of threads worth trying, or the settings' one."""
+    from santa_lsp.engines import calibration
     from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
-    cores = settings.threads or os.cpu_count() or 1
-    runs = []
-    for threads in sorted({1, cores}):
+    runs, measured = [], []
+    for threads in [settings.threads] if settings.threads else machine.thread_counts():
         started = time.perf_counter()
         engine = CTranslate2Engine(model, settings.device, settings.compute_type, threads)
         load_seconds = time.perf_counter() - started
-        new_tokens = 32
-        length = min(512, engine.n_positions - new_tokens)
-        ids = engine.encode(Path(__file__).read_text(encoding="utf-8"))
-        while len(ids) < length:
-            ids += ids
-        prefill, decode = [], []
-        for run in range(4):
-            times = _token_times(engine, ids[:length], new_tokens)
-            if run and len(times) > 1:  # the first run warms up
-                prefill.append(length / times[0])
-                decode.append((len(times) - 1) / max(1e-9, times[-1] - times[0]))
-        runs.append(
-            {
-                "threads": threads,
-                "load_seconds": round(load_seconds, 3),
-                "prompt_tokens": length,
-                "prefill_tokens_per_second": round(median(prefill), 1) if prefill else 0.0,
-                "decode_tokens_per_second": round(median(decode), 1) if decode else 0.0,
-            }
-        )
-    return runs
-
-
-def _token_times(engine: Any, prompt_ids: list[int], new_tokens: int) -> list[float]:
-    """Seconds from the call to each token."""
-    times: list[float] = []
-    started = time.perf_counter()
-
-    def on_token(token: object) -> bool:
-        times.append(time.perf_counter() - started)
-        return False
-
-    engine.generate(prompt_ids, GenerationParameters(new_tokens, reuse=False), on_token)
-    return times
+        speed = calibration.measure(engine, threads, lambda: False)
+        assert speed is not None  # nobody stops it
+        measured.append(speed)
+        runs.append({**dataclasses.asdict(speed), "load_seconds": round(load_seconds, 3)})
+    return runs, measured
 
 
 def report(findings: dict[str, Any]) -> str:
@@ -130,32 +104,20 @@ def report(findings: dict[str, Any]) -> str:
     for run in findings.get("speed", []):
         lines.append(
             f"speed     {run['threads']} threads: "
-            f"prefill {run['prefill_tokens_per_second']:.0f} tokens/s "
-            f"({run['prompt_tokens']} tokens), "
+            f"prefill {run['prefill_tokens_per_second']:.0f} tokens/s, "
             f"decode {run['decode_tokens_per_second']:.0f} tokens/s, "
             f"loaded in {run['load_seconds']:.2f} s"
+        )
+    if budget := findings.get("budget"):
+        lines.append(
+            f"budget    {budget['latency_ms']} ms on {budget['threads']} threads: a prompt of "
+            f"{budget['cold_prompt_tokens']} tokens and {budget['cold_new_tokens']} new ones where "
+            "nothing is"
+        )
+        lines.append(
+            f"          anchored yet, the longest prompt and {budget['warm_new_tokens']} new ones "
+            "where it is"
         )
     lines += [f"problem   {problem}" for problem in findings["problems"]]
     lines.append("nothing is wrong" if not findings["problems"] else "see the problems above")
     return "\n".join(lines)
-
-
-def processor() -> str:
-    """The processor's own name where the system tells it."""
-    for line in _cpuinfo():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _instruction_sets() -> list[str]:
-    for line in _cpuinfo():
-        if line.startswith(("flags", "Features")):
-            flags = line.partition(":")[2].split()
-            return [name for name in INSTRUCTION_SETS if name in flags]
-    return ["asimd"] if platform.machine() == "arm64" else []  # every Apple silicon Mac has it
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from santa_lsp.budget import Speed
 from santa_lsp.prompt import FimIds, Order
 
 
@@ -57,7 +58,8 @@ class Engine(Protocol):
     """A loaded model. Calls may come from two threads at a time: one for requests that somebody
     waits for, one for what is computed ahead of them.
 
-    `notice` is what the user should know of how it was loaded; empty when all is well.
+    `notice` is what the user should know of how it was loaded; empty when all is well. `speed` was
+    measured on this machine; None if it never was.
     """
 
     n_positions: int
@@ -65,6 +67,7 @@ class Engine(Protocol):
     order: Order
     end_of_text: int
     notice: str
+    speed: Speed | None
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text: never a special token, whatever the text spells."""

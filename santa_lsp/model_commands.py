@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _list(arguments: argparse.Namespace) -> None:
+    from santa_lsp.budget import fastest
     from santa_lsp.models import speeds
     from santa_lsp.models.catalogue import CATALOGUE
 
@@ -59,13 +61,15 @@ def _list(arguments: argparse.Namespace) -> None:
         return
     rows = [("NAME", "PARAMETERS", "SIZE", "SPEED", "LANGUAGES", "LICENCE")]
     for model in models.installed():
-        speed = speeds.recall(model)
+        measured = speeds.recall(model)
         rows.append(
             (
                 model.directory.name,
                 _count(model.card.get("parameters", 0)),
                 f"{model.size / 1e6:.0f} MB",
-                f"{speed['decode_tokens_per_second']:.0f} tokens/s" if speed else "not measured",
+                f"{fastest(measured).decode_tokens_per_second:.0f} tokens/s"
+                if measured
+                else "not measured",
                 ", ".join(model.card.get("languages", ())) or "unknown",
                 model.card.get("licence") or "unknown",
             )
@@ -134,7 +138,7 @@ def _info(arguments: argparse.Namespace) -> None:
         "directory": str(model.directory),
         "bytes": model.size,
         **model.card,
-        "measured_speed": speeds.recall(model),
+        "measured_speed": [dataclasses.asdict(speed) for speed in speeds.recall(model)],
     }
     print(json.dumps(about, indent=2, ensure_ascii=False))
 

@@ -33,8 +33,14 @@ class ModelThread:
     method but the threads' own work is called from the event loop.
     """
 
-    def __init__(self, load_engine: Callable[[Settings], Engine], statistics: Statistics) -> None:
-        self._load_engine = load_engine
+    def __init__(
+        self,
+        load_engine: Callable[[Settings], Engine],
+        calibrate: Callable[[Engine, Settings, Callable[[], bool]], bool],
+        statistics: Statistics,
+    ) -> None:
+        """See santa_lsp.engines for the two functions."""
+        self._load_engine, self._calibrate_engine = load_engine, calibrate
         self._statistics = statistics
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
@@ -113,6 +119,12 @@ class ModelThread:
         """Complete a context that nobody has asked for, into the cache, until `stop` is set."""
         await asyncio.get_running_loop().run_in_executor(self._ahead, self._prefetch, context, stop)
 
+    async def calibrate(self, settings: Settings, stop: threading.Event) -> bool:
+        """Measure the model if that was never done; False if it was stopped by `stop`."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._ahead, self._calibrate, settings, stop
+        )
+
     async def _run(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
@@ -153,3 +165,11 @@ class ModelThread:
         with suppress(EngineError, Superseded):
             self._completer.complete(context, stop.is_set, work=work, ahead=True)
         self._statistics.computed_ahead(work.computed_tokens, True)
+
+    def _calibrate(self, settings: Settings, stop: threading.Event) -> bool:
+        if self._engine is None:
+            return True
+        try:
+            return self._calibrate_engine(self._engine, settings, stop.is_set)
+        except EngineError:  # a request that meets it too tells
+            return True

@@ -113,8 +113,10 @@ def prefix_window(prefix: str, encode: Encode, room: int) -> list[int]:
         start = _cut_before(prefix, end)
         segment = encode(prefix[start:end])
         if len(segment) + len(ids) > room:
-            # A single segment that is too long (a minified line) is cut inside.
-            return ids or segment[-room:]
+            # A single segment that is too long (a minified line, or a small room) is cut inside, in
+            # steps too.
+            step = max(1, min(STEP, room) // 4)
+            return ids or segment[-(-(len(segment) - room) // step) * step :]
         ids = segment + ids
         end = start
     return ids

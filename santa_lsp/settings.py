@@ -42,6 +42,7 @@ class Settings:
     compute_type: str = "default"
     threads: int = 0
     anchor_memory_mb: int = 512
+    latency_budget_ms: int = 400
     debounce_ms: str | int = "auto"
     max_new_tokens: int = 64
     multiline: str = "auto"
@@ -53,10 +54,17 @@ class Settings:
     def completer_config(self) -> CompleterConfig:
         return CompleterConfig(
             max_new_tokens=self.max_new_tokens,
+            latency_budget_ms=self.latency_budget_ms,
             multiline=self.multiline,  # type: ignore[arg-type]  # checked by `parse`
             min_confidence=self.min_confidence,
             exclude=self.exclude,
         )
+
+    @property
+    def how(self) -> str:
+        """The way to compute a model, for what is remembered of its speed."""
+        usual = (self.device, self.compute_type) == ("auto", "default")
+        return "" if usual else f"{self.device} {self.compute_type}"
 
     def needs_reload(self, other: Settings) -> bool:
         """Whether the model must be loaded anew to go from these settings to the other ones."""
@@ -100,6 +108,7 @@ _CHECKS: dict[str, _Check] = {
     ),
     "threads": _integer(0, 256),
     "anchor_memory_mb": _integer(0, 1_000_000),
+    "latency_budget_ms": _integer(50, 60_000),
     "debounce_ms": _Check(
         f'"auto" or {_DEBOUNCE.wanted}', lambda value: value == "auto" or _DEBOUNCE.accepts(value)
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from santa_lsp.budget import Speed
 from santa_lsp.engine import AnchorCounts, GenerationParameters, Token
 from santa_lsp.prompt import FimIds, Order
 
@@ -15,6 +16,7 @@ class ScriptedEngine:
     fim = FimIds(2000, 2001, 2002, 2003)
     end_of_text = 2004
     notice = ""
+    speed: Speed | None = None
 
     def __init__(self, text: str, *, log_prob: float = -0.1, order: Order = "spm") -> None:
         self.text, self.log_prob, self.order = text, log_prob, order

@@ -46,7 +46,7 @@ class Slow(ScriptedEngine):
 
 async def ahead_of(engine: ScriptedEngine) -> tuple[Ahead, ModelThread, Statistics]:
     statistics = Statistics()
-    model = ModelThread(lambda settings: engine, statistics)
+    model = ModelThread(lambda settings: engine, lambda *arguments: True, statistics)
     await model.load(Settings())
     return Ahead(model, Rhythm()), model, statistics
 

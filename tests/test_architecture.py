@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "santa_lsp").rglob("*.py"))
 
 #: These know no I/O and no library: the text work of a completion.
-PURE = {"context", "prompt", "postprocess", "cache", "document", "statistics"}
+PURE = {"context", "prompt", "postprocess", "cache", "document", "statistics", "budget", "rhythm"}
 #: The only importers of these libraries.
 EDGES = {
     "pygls": {"server", "protocol"},

@@ -330,18 +330,23 @@ def test_a_model_without_fim_tokens_is_said_to_be_one(
 def test_measured_speed_and_details_are_shown(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from santa_lsp.budget import Speed
     from santa_lsp.models import speeds
 
     main("models", "list")
     assert "not measured" in capsys.readouterr().out
-    speed = {"threads": 2, "prefill_tokens_per_second": 900.0, "decode_tokens_per_second": 77.0}
-    speeds.record(models.find("santa-mini"), speed)
+    measured = [Speed(1, 900.0, 40.0), Speed(2, 1700.0, 77.0)]
+    speeds.record(models.find("santa-mini"), measured)
     main("models", "list")
     assert "77 tokens/s" in capsys.readouterr().out
     main("models", "info", "santa-mini")
-    assert json.loads(capsys.readouterr().out)["measured_speed"] == speed
+    assert json.loads(capsys.readouterr().out)["measured_speed"][1] == {
+        "threads": 2,
+        "prefill_tokens_per_second": 1700.0,
+        "decode_tokens_per_second": 77.0,
+    }
     (home / "speeds.json").write_text("{")
-    assert speeds.recall(models.find("santa-mini")) is None
+    assert speeds.recall(models.find("santa-mini")) == []
 
 
 def test_remove_says_what_it_did(

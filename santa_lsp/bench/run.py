@@ -18,7 +18,7 @@ from santa_lsp.bench.probe import cancels, started
 from santa_lsp.bench.replay import FAST, REAL, Replay
 from santa_lsp.bench.soak import soak
 from santa_lsp.bench.typist import Typist
-from santa_lsp.doctor import processor
+from santa_lsp.machine import processor
 
 PACES = {pace.name: pace for pace in (REAL, FAST)}
 

@@ -10,14 +10,15 @@ import ctranslate2
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
+from santa_lsp.budget import Speed
 from santa_lsp.engine import AnchorCounts, EngineError, GenerationParameters, Token
 from santa_lsp.engines.anchors import Anchors, state_bytes_per_token
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.models import Model
 from santa_lsp.prompt import END_OF_TEXT, FimIds, Order, find_dialect
 
-#: Bytes of a model whose layers are so small that a second thread costs more, in waiting for it at
-#: every token, than it brings: a model of 3 MB decodes half as fast with two.
+#: Until it has been measured: bytes of a model whose layers are so small that a second thread costs
+#: more, in waiting for it at every token, than it brings.
 SMALL = 50e6
 #: Memory for the states of anchors unless the user says otherwise.
 ANCHOR_BYTES = 512_000_000
@@ -35,12 +36,15 @@ class CTranslate2Engine:
         compute_type: str = "default",
         threads: int = 0,
         anchor_bytes: int = ANCHOR_BYTES,
+        speed: Speed | None = None,
     ) -> None:
-        """`threads` 0 means one for a small model, else CTranslate2's own choice; EngineError.
+        """`threads` 0: those of `speed`, else one for a small model, else CTranslate2's choice.
 
-        `anchor_bytes` bounds the memory of what is kept for reuse.
+        `anchor_bytes` bounds the memory of what is kept for reuse; `speed` is what was measured on
+        this machine. Raises EngineError.
         """
         self.model = model
+        self.speed = speed
         self.n_positions = model.n_positions
         self._tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
         # Text that spells a special token is text: user code must never steer the prompt format.
@@ -53,7 +57,8 @@ class CTranslate2Engine:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
         self.end_of_text: int = end_of_text
         self._device, self._compute_type = device, compute_type
-        self._threads = threads or (1 if model.size < SMALL else 0)
+        guess = 1 if model.size < SMALL else 0
+        self.threads = threads or (speed.threads if speed else guess)
         # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
         # the last reference in time.
         self._generators: list[ctranslate2.Generator] = []
@@ -165,10 +170,16 @@ class CTranslate2Engine:
         with self._lock:
             if not self._generators:
                 generator, self.notice = load_generator(
-                    self.model, self._device, self._compute_type, self._threads
+                    self.model, self._device, self._compute_type, self.threads
                 )
                 self._generators.append(generator)
             return self._generators[0]
+
+    def use_threads(self, threads: int) -> None:
+        """Compute with that many from now on."""
+        if threads != self.threads:
+            self.threads = threads
+            self._drop()
 
     def _drop(self) -> None:
         """Give all memory back: CTranslate2 drops static prompts only together with the model.

@@ -13,7 +13,7 @@ from lsprotocol import types
 from santa_lsp import __version__, settings
 from santa_lsp.ahead import Ahead, following
 from santa_lsp.context import CompletionContext
-from santa_lsp.engines import load_engine
+from santa_lsp.engines import calibrate, load_engine
 from santa_lsp.model_thread import ModelThread
 from santa_lsp.protocol.greeting import EXPERIMENTAL
 from santa_lsp.protocol.server import HardenedServer
@@ -60,7 +60,7 @@ class SantaServer(HardenedServer):
         self.settings = base
         self.problems = list(problems)
         self.statistics = Statistics()
-        self.model = ModelThread(load_engine, self.statistics)
+        self.model = ModelThread(load_engine, calibrate, self.statistics)
         self.why = "nothing has been asked for yet"
         self.accepted = 0
         self.latency_ms = 0.0
@@ -155,6 +155,7 @@ class SantaServer(HardenedServer):
         if self.model.notice:
             self.say(types.MessageType.Warning, f"santa-lsp: {self.model.notice}")
         self.send_status()
+        self.ahead.calibrate(self.settings)
 
     async def _begin_progress(self, title: str) -> str | None:
         window = self.client_capabilities.window

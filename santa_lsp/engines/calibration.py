@@ -1,0 +1,46 @@
+"""How fast an engine is on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from santa_lsp.budget import Speed
+from santa_lsp.engine import Engine, GenerationParameters
+
+PROMPT_TOKENS = 256
+NEW_TOKENS = 16
+#: The first warms caches up; the best counts, as whatever else the machine does only slows it down.
+RUNS = 3
+
+
+def measure(engine: Engine, threads: int, stopped: Callable[[], bool]) -> Speed | None:
+    """The speed with the threads it was loaded with; None once `stopped()`. Raises EngineError."""
+    length = min(PROMPT_TOKENS, engine.n_positions - NEW_TOKENS)
+    ids = engine.encode("def value(self, other):\n    return self.items[other] + 1\n\n")
+    ids = (ids * (1 + length // len(ids)))[:length]
+    prefill = decode = 0.0
+    for _ in range(RUNS):
+        times = _token_times(engine, ids, stopped)
+        if stopped():
+            return None
+        prefill = max(prefill, length / times[0])
+        decode = max(decode, (len(times) - 1) / max(1e-9, times[-1] - times[0]))
+    return Speed(threads, round(prefill, 1), round(decode, 1))
+
+
+def _token_times(engine: Engine, prompt_ids: list[int], stopped: Callable[[], bool]) -> list[float]:
+    """Seconds from the call to each of the tokens; at least two, even if the model says nothing."""
+    times: list[float] = []
+    started = time.perf_counter()
+
+    def on_token(token: object) -> bool:
+        times.append(time.perf_counter() - started)
+        return stopped()
+
+    while len(times) < 2 and not stopped():
+        times.clear()
+        started = time.perf_counter()
+        engine.generate(prompt_ids, GenerationParameters(NEW_TOKENS, reuse=False), on_token)
+        prompt_ids = prompt_ids[1:]  # this prompt ends a text: another
+    return times
