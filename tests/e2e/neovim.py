@@ -85,8 +85,15 @@ class Neovim:
     """One editor in a folder of its own; killed after `limit` seconds whatever it does."""
 
     def __init__(
-        self, version: str, folder: Path, init: str = "", limit: float = 300, **options: Any
+        self,
+        version: str,
+        folder: Path,
+        init: str = "",
+        attach: bool = True,
+        limit: float = 300,
+        **options: Any,
     ) -> None:
+        """With `attach` false the caller attaches a screen; `options` are the plugin's."""
         self.folder, server = folder, folder / "santa-lsp"
         server.write_text(SERVER)
         server.chmod(0o755)
@@ -109,7 +116,8 @@ class Neovim:
         self._watchdog = threading.Timer(limit, os.kill, (self._process, signal.SIGKILL))
         self._watchdog.daemon = True
         self._watchdog.start()
-        self.nvim.ui_attach(100, 30, rgb=True)
+        if attach:
+            self.nvim.ui_attach(100, 30, rgb=True)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +128,8 @@ class Neovim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self.nvim.quit()
         self._watchdog.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process, signal.SIGKILL)

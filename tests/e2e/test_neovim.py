@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -281,6 +283,25 @@ def test_a_model_is_selected(editor: Neovim) -> None:
     write_perimeter(editor, "model.py")
 
 
+def test_next_and_previous_candidates(display: dict[str, object], tmp_path: Path) -> None:
+    cmd = [sys.executable, "-m", "tests.e2e.candidates_server"]
+    with Neovim(folder=tmp_path, cmd=cmd, **display) as editor:
+        (tmp_path / "choose.py").write_text("x = \n")
+        editor.nvim.command(f"edit {tmp_path / 'choose.py'}")
+        editor.wait("server", lambda: editor.lua("return #vim.lsp.get_clients({ bufnr = 0 })"))
+        editor.type("A")
+        assert editor.shown() == "first()"
+        for key, wanted in (
+            ("]", "second() (2/3)"),
+            ("]", "third() (3/3)"),
+            ("[", "second() (2/3)"),
+        ):
+            editor.type(f"<M-{key}>")
+            editor.wait(wanted, lambda: editor.suggestion() == wanted)  # noqa: B023
+        editor.type("<Tab>")
+        editor.wait("the second", lambda: editor.line() == "x = second()")
+
+
 def test_an_env_file_stays_silent(display: dict[str, object], tmp_path: Path) -> None:
     with Neovim(folder=tmp_path, filetypes=["*"], **display) as editor:
         editor.open(".env", "API_KEY=1\n")
@@ -385,7 +406,23 @@ def test_options_that_are_wrong_are_named(version: str, tmp_path: Path) -> None:
         editor.told("accpet", "ignored")
 
 
-def test_the_plugin_is_small_files_with_help() -> None:
-    for file in (PLUGIN / "lua").rglob("*.lua"):
-        assert len(file.read_text().splitlines()) < 400
-    assert "*santa-lsp*" in (PLUGIN / "doc" / "santa-lsp.txt").read_text()
+@pytest.mark.parametrize("version", ["0.10", "0.12"])
+def test_the_help_file_has_every_tag_it_speaks_of(version: str, tmp_path: Path) -> None:
+    shutil.copytree(PLUGIN / "doc", tmp_path / "doc")
+    text = (tmp_path / "doc" / "santa-lsp.txt").read_text()
+    with Neovim(version, tmp_path) as editor:
+        editor.nvim.command("filetype off")  # these Neovims come without a parser for help files
+        editor.nvim.command(f"helptags {tmp_path / 'doc'}")
+        editor.lua("vim.opt.runtimepath:prepend(...)", str(tmp_path))
+        for tag in re.findall(r"\|([^|\s]+)\|", text):
+            editor.nvim.command(f"help {tag}")
+            assert editor.nvim.current.buffer.options["buftype"] == "help"
+
+
+@pytest.mark.parametrize("version", ["0.10", "0.12"])
+def test_what_cannot_be_installed_is_told(version: str, tmp_path: Path) -> None:
+    with Neovim(version, tmp_path) as editor:
+        editor.nvim.command(f"Santa install {tmp_path / 'no-such.whl'}")
+        assert editor.lua("return require('santa').status()") == "santa: installing"
+        editor.told("installing the server failed", "no-such.whl")
+        assert editor.lua("return require('santa').status()") == "santa: missing"

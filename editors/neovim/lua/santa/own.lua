@@ -237,8 +237,11 @@ function M.enable(on)
   end
 end
 
---- Nothing to do for one buffer: `client_for` tells where there is a server.
-function M.attach() end
+--- A server has come to a buffer, perhaps while the user was typing there.
+function M.attach()
+  last = nil
+  vim.schedule(look)
+end
 
 --- Nothing of ours is on the screen when Neovim's own display is replied to.
 function M.before_reply() end

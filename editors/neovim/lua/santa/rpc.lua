@@ -87,7 +87,9 @@ end
 ---@param client vim.lsp.Client
 ---@param id integer
 function M.cancel(client, id)
-  if methods_take_self then
+  if M.is_stopped(client) then
+    return
+  elseif methods_take_self then
     client:cancel_request(id)
   else
     client.cancel_request(id)

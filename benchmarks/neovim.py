@@ -1,0 +1,181 @@
+"""What a user of Neovim sees, measured in real editors with the embedded model.
+
+    python -m benchmarks.neovim                     the table of docs/neovim.md
+    python -m benchmarks.neovim --picture FILE.png  a screen with a suggestion
+
+Time from key to text: the key goes to an idle editor that shows no suggestion, the clock stops when
+the editor has sent a redraw that holds cells of the suggestion. Each key is in a new document, so
+that nothing is remembered. Requests: one line typed at an even pace, counted by Neovim's LspRequest
+events; the server's own counters say what they came to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from tests.e2e.neovim import ROOT, Neovim
+from tests.e2e.screen import BACKGROUND, FOREGROUND, SUGGESTION_COLOUR, Screen
+
+DISPLAYS: dict[str, dict[str, Any]] = {
+    "0.12, vim.lsp.inline_completion": {"version": "0.12"},
+    "0.12, streaming": {"version": "0.12", "streaming": True},
+    "0.10": {"version": "0.10"},
+}
+COLOURS = f"""
+vim.o.termguicolors = true
+vim.api.nvim_set_hl(0, 'Normal', {{ fg = {FOREGROUND}, bg = {BACKGROUND} }})
+vim.api.nvim_set_hl(0, 'ComplHint', {{ fg = {SUGGESTION_COLOUR} }})
+vim.api.nvim_set_hl(0, 'SantaSuggestion', {{ fg = {SUGGESTION_COLOUR} }})
+"""
+SHAPES = (ROOT / "examples" / "shapes.py").read_text()
+KEYS = 30
+#: 60 characters, typed into SHAPES.
+LINE = "total = sum(shape.area() * scale for shape in shapes if big)"
+PACE = 0.12
+COUNT_REQUESTS = """
+requests = { pending = 0, cancel = 0, keys = 0 }
+vim.api.nvim_create_autocmd('LspRequest', { callback = function(event)
+  local request = event.data.request
+  if request.method == 'textDocument/inlineCompletion' and requests[request.type] then
+    requests[request.type] = requests[request.type] + 1
+  end
+end })
+vim.api.nvim_create_autocmd('TextChangedI', { callback = function()
+  requests.keys = requests.keys + 1
+end })
+"""
+COUNTED = (
+    "requests",
+    "cancelled",
+    "superseded",
+    "nothing to show",
+    "answered by the model",
+    "answered from memory",
+    "keys without a request",
+)
+STATISTICS = """
+local client = vim.lsp.get_clients({ name = 'santa' })[1]
+local reply
+require('santa.rpc').execute(client, 'santa.statistics', nil, function(found) reply = found end)
+vim.wait(10000, function() return reply ~= nil end, 5)
+return reply
+"""
+PICTURED = """// Which letters of a text are vowels?
+const VOWELS = "aeiou";
+
+function isVowel(letter) {
+  return VOWELS.includes(letter.toLowerCase());
+}
+
+function vowels(str) {
+  const found = [];
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Neovim with the plugin, measured")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png")
+    arguments = parser.parse_args()
+    if arguments.picture:
+        with tempfile.TemporaryDirectory() as folder:
+            take_picture(Path(folder), arguments.picture)
+        return
+    columns = ["display", "first text, p50 (p95)", "whole text, p50", *COUNTED]
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+    for name, options in DISPLAYS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            first, whole = time_keys(Path(folder), options)
+        with tempfile.TemporaryDirectory() as folder:
+            counts = count_requests(Path(folder), options)
+        p95 = quantiles(first, n=20)[-1]
+        print(
+            f"| {name} | {median(first):.0f} ms ({p95:.0f}) | {median(whole):.0f} ms "
+            f"| {' | '.join(str(counts[name]) for name in COUNTED)} |",
+            flush=True,
+        )
+
+
+def time_keys(folder: Path, options: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """Milliseconds from a key to the first and to the last redraw of its suggestion."""
+    first_times, whole_times = [], []
+    with Neovim(folder=folder, init=COLOURS, attach=False, **options) as editor:
+        screen = Screen(editor.nvim, 100, 30)
+        for number in range(KEYS + 1):
+            editor.open(f"key{number}.py", SHAPES)
+            # What goes before the key is not asked about, or the server would remember it.
+            editor.lua("require('santa.status').enabled = false")
+            editor.type("15GSreturn 2 * math.pi * self")
+            editor.wait("typed text", lambda: editor.line().endswith("self"))
+            screen.follow(lambda _: False, 0.3)
+            assert not screen.suggestion()
+            editor.lua("require('santa.status').enabled = true")
+            seen: list[float] = []
+
+            def on_flush(now: float, seen: list[float] = seen) -> bool:
+                if screen.suggestion():
+                    seen.append(now)
+                return False
+
+            started = time.perf_counter()
+            editor.type(".")
+            screen.follow(on_flush, 0.8)
+            assert seen, editor.screen()
+            if number:  # the first one warms up
+                first_times.append((seen[0] - started) * 1000)
+                whole_times.append((seen[-1] - started) * 1000)
+            editor.type("<Esc>")
+    return first_times, whole_times
+
+
+def count_requests(folder: Path, options: dict[str, Any]) -> dict[str, int]:
+    """What COUNTED names, while LINE is typed with the settings that users have."""
+    with Neovim(folder=folder, **{**options, "settings": {}}) as editor:
+        editor.open("line.py", SHAPES)
+        editor.type("Go")
+        editor.wait("insert mode", lambda: editor.mode() == "i")
+        time.sleep(1)
+        editor.lua(COUNT_REQUESTS)
+        before = editor.lua(STATISTICS)
+        due = time.perf_counter()
+        for key in LINE:
+            due += PACE
+            time.sleep(max(0, due - time.perf_counter()))
+            editor.type("<lt>" if key == "<" else key)
+        editor.wait("the line", lambda: editor.line().endswith(LINE))
+        time.sleep(1)
+        counts, after = editor.lua("return requests"), editor.lua(STATISTICS)
+
+    def answered(by: str) -> int:
+        return int(after["answered"][by] - before["answered"][by])
+
+    values = (
+        counts["pending"],
+        counts["cancel"],
+        after["superseded"] - before["superseded"],
+        after["dropped"] - before["dropped"],
+        answered("model"),
+        answered("typedThrough") + answered("prefetched"),
+        counts["keys"] - counts["pending"],
+    )
+    return dict(zip(COUNTED, values, strict=True))
+
+
+def take_picture(folder: Path, path: Path) -> None:
+    """A screen with a suggestion, just before it is accepted."""
+    with Neovim("0.12", folder, init=COLOURS, attach=False) as editor:
+        screen = Screen(editor.nvim, 66, 12)
+        editor.open("vowels.js", PICTURED)
+        editor.nvim.command("set number expandtab shiftwidth=2 laststatus=0 noruler")
+        editor.type("Gofor (let i = 0; i <lt> str.")
+        screen.follow(lambda _: False, 2)
+        screen.picture(path)
+        print(f"{path}: {path.stat().st_size // 1024} KB; suggested: {screen.suggestion()!r}")
+
+
+if __name__ == "__main__":
+    main()
