@@ -147,6 +147,19 @@ def test_dismiss_takes_the_suggestion_off_the_screen(editor: Neovim) -> None:
     assert editor.line().rstrip("x").rstrip() == PERIMETER
 
 
+def test_beside_a_completion_menu(editor: Neovim) -> None:
+    """No items for menus; our display leaves Neovim's menu alone and is back after it."""
+    write_perimeter(editor, "menu.py")
+    offered = editor.lua("return vim.lsp.get_clients({ bufnr = 0 })[1].server_capabilities")
+    assert "completionProvider" not in offered
+    if editor.lua("return require('santa.config').options.streaming"):
+        editor.type("<C-n>")
+        editor.wait("menu", lambda: editor.nvim.funcs.pumvisible())
+        editor.wait("empty screen", lambda: not editor.suggestion())
+        editor.type("<C-e>")
+        assert editor.shown()
+
+
 def test_leaving_insert_mode_cancels(editor: Neovim) -> None:
     write_perimeter(editor, "leave.py")
     editor.type("<Esc>")
