@@ -118,6 +118,7 @@ class Neovim:
         self._watchdog.start()
         if attach:
             self.nvim.ui_attach(100, 30, rgb=True)
+        self.wait("end of the configuration", lambda: self.nvim.vvars["vim_did_enter"])
 
     def __enter__(self) -> Self:
         return self
