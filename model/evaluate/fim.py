@@ -17,13 +17,12 @@ from typing import get_args
 from model.evaluate import infilling, programs
 from model.evaluate.infilling import Gap
 from model.evaluate.programs import Programs
-from model.evaluate.sampling import Recorder, reseeded
+from model.evaluate.sampling import Recorder, Sampler
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, Record, Row, Subject, Workload
 from santa_lsp.cache import CompletionCache
 from santa_lsp.completer import Completer, CompleterConfig, Completion
 from santa_lsp.context import CompletionContext
-from santa_lsp.engine import Engine
 from santa_lsp.prompt import Order
 
 #: The paper's limit for a line; longer gaps have room for the longest of OpenAI's.
@@ -78,13 +77,12 @@ class Fim:
 
         def ask(gaps: Sequence[Gap], decoding: str) -> list[Record]:
             temperature, top_p = DECODINGS[decoding]
-            engine: Engine = subject.engine
-            if temperature:
-                engine = reseeded(subject, arguments.seed, gaps[0].id)
+            sampler = Sampler(subject, arguments.seed, gaps[0].id) if temperature else None
             records = []
             for order in orders:
-                engine.order = order
-                said = list(fill(engine, gaps, temperature, top_p))
+                subject.engine.order = order
+                recorder = Recorder(subject.engine, sampler, temperature, top_p)
+                said = list(fill(recorder, gaps))
                 found = [
                     record_of(gap, f"{order} {decoding}", each)
                     for gap, each in zip(gaps, said, strict=True)
@@ -121,11 +119,8 @@ class Said:
         return self.raw.lstrip("\n").partition("\n")[0]
 
 
-def fill(
-    engine: Engine, gaps: Sequence[Gap], temperature: float = 0.0, top_p: float = 1.0
-) -> Iterator[Said]:
+def fill(recorder: Recorder, gaps: Sequence[Gap]) -> Iterator[Said]:
     """The model's answer to each gap, in order, asked as the server asks."""
-    recorder = Recorder(engine, temperature, top_p)
     for gap in gaps:
         config = CompleterConfig(
             max_new_tokens=MAX_NEW_TOKENS[gap.kind],

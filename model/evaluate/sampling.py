@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from tokenizers.decoders import DecodeStream
 from model.evaluate.task import Subject
 from santa_lsp import prompt
 from santa_lsp.engine import Engine, EngineError, GenerationParameters, Token
-from santa_lsp.engines.ctranslate2 import SMALL, CTranslate2Engine
+from santa_lsp.engines.ctranslate2 import SMALL
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.prompt import END_OF_TEXT
 
@@ -21,32 +22,23 @@ from santa_lsp.prompt import END_OF_TEXT
 BATCH = 32
 
 
-def reseeded(subject: Subject, seed: int, batch: str) -> CTranslate2Engine:
-    """The subject's engine, loaded again with the random state of (seed, batch).
-
-    CTranslate2 reads its seed once, when a worker thread first samples; only new threads start
-    from a known state. Loading takes 10 ms for a small model and a second or two for 1.1B.
-    """
-    ctranslate2.set_random_seed(zlib.crc32(f"{seed} {batch}".encode()))
-    return CTranslate2Engine(subject.model, threads=subject.threads)
-
-
 class Sampler:
-    """Many samples of one prompt, a batch of them computed together; seeded by (seed, name).
+    """Samples of a prompt, a batch of them computed together; seeded by (seed, name).
 
-    The prompt is computed once for a batch. Other than that, and that there is nothing after the
-    cursor, it is the serving engine's computation: same weights, same library.
+    Each one loads the model anew: CTranslate2 reads its seed once, when a worker first samples, and
+    only a new worker starts from a known state (a second one would draw from a state of its own, so
+    there is one). Loading takes 10 ms for a small model and a second or two for 1.1B. Otherwise it
+    is the serving engine's computation: same weights, same library. Raises EngineError.
     """
 
     def __init__(self, subject: Subject, seed: int, name: str) -> None:
-        """Raises EngineError."""
         ctranslate2.set_random_seed(zlib.crc32(f"{seed} {name}".encode()))
         model = subject.model
         self._n_positions = model.n_positions
         self._tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
         self._tokenizer.encode_special_tokens = True
         threads = subject.threads or (1 if model.size < SMALL else 0)
-        self._generator, _ = load_generator(model, "auto", "default", threads)
+        self._generator, _ = load_generator(model, "auto", "default", threads, at_a_time=1)
 
     def sample(
         self, text: str, samples: int, parameters: GenerationParameters, stops: Sequence[str]
@@ -54,46 +46,63 @@ class Sampler:
         """What follows `text`, each time up to the first of `stops`, end-of-text, or the limit.
 
         Where text and `max_new_tokens` together exceed n_positions, fewer tokens are generated, and
-        of a text longer than 3/4 of n_positions the end is seen. Raises EngineError.
+        of a text longer than 3/4 of n_positions the end is seen.
         """
-        encoding = self._encode(text)
-        tokens = [self._tokenizer.id_to_token(number) for number in encoding]
-        room = min(parameters.max_new_tokens, self._n_positions - len(tokens))
+        ids = prompt.prefix_window(text, self._encode, 3 * self._n_positions // 4)
+        room = min(parameters.max_new_tokens, self._n_positions - len(ids))
+        fitting = dataclasses.replace(parameters, max_new_tokens=room)
         said: list[str] = []
         while len(said) < samples:
             rows = min(BATCH, samples - len(said))
-            stopping = _Stopping(self._tokenizer, rows, stops)
-            try:
-                self._generator.generate_batch(
-                    [tokens[-1:]] * rows,
-                    static_prompt=tokens[:-1] or None,
-                    cache_static_prompt=False,
-                    max_length=room,
-                    include_prompt_in_result=False,
-                    sampling_topk=1 if parameters.temperature == 0 else 0,
-                    sampling_topp=parameters.top_p,
-                    sampling_temperature=parameters.temperature or 1.0,
-                    end_token=END_OF_TEXT,
-                    callback=stopping,
-                )
-            except RuntimeError as error:
-                raise EngineError(f"generation failed: {error}") from error
-            said += [cut_at(text, stops) for text in stopping.texts]
+            found = self._generate(ids, rows, fitting, stops)
+            said += [cut_at(text, stops) for text in found.texts]
         return said
 
-    def _encode(self, text: str) -> list[int]:
-        def encode(part: str) -> list[int]:
-            ids: list[int] = self._tokenizer.encode(part, add_special_tokens=False).ids
-            return ids
+    def tokens(
+        self, prompt_ids: Sequence[int], parameters: GenerationParameters
+    ) -> Sequence[Token]:
+        """One sample, up to end-of-text or the limit."""
+        return self._generate(prompt_ids, 1, parameters, ()).tokens[0]
 
-        return prompt.prefix_window(text, encode, 3 * self._n_positions // 4)
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _generate(
+        self,
+        prompt_ids: Sequence[int],
+        rows: int,
+        parameters: GenerationParameters,
+        stops: Sequence[str],
+    ) -> _Stopping:
+        """All but the prompt's last token is computed once for all rows."""
+        tokens = [self._tokenizer.id_to_token(number) for number in prompt_ids]
+        found = _Stopping(self._tokenizer, rows, stops)
+        try:
+            self._generator.generate_batch(
+                [tokens[-1:]] * rows,
+                static_prompt=tokens[:-1] or None,
+                cache_static_prompt=False,
+                max_length=parameters.max_new_tokens,
+                include_prompt_in_result=False,
+                return_scores=True,  # the callback has log probabilities only then
+                sampling_topk=1 if parameters.temperature == 0 else 0,
+                sampling_topp=parameters.top_p,
+                sampling_temperature=parameters.temperature or 1.0,
+                end_token=END_OF_TEXT,
+                callback=found,
+            )
+        except RuntimeError as error:
+            raise EngineError(f"generation failed: {error}") from error
+        return found
 
 
 class _Stopping:
-    """The callback: keeps the text of each row and ends a row when its text holds a stop."""
+    """The callback: keeps each row's tokens and text and ends it when the text holds a stop."""
 
     def __init__(self, tokenizer: Tokenizer, rows: int, stops: Sequence[str]) -> None:
         self.texts = [""] * rows
+        self.tokens: list[list[Token]] = [[] for _ in range(rows)]
         self._tokenizer, self._stops = tokenizer, stops
         self._end_of_text = tokenizer.token_to_id(END_OF_TEXT)
         self._streams = [DecodeStream(skip_special_tokens=True) for _ in range(rows)]
@@ -103,6 +112,7 @@ class _Stopping:
         if result.token_id == self._end_of_text:
             return True
         row = result.batch_id
+        self.tokens[row].append(Token(result.token_id, result.log_prob or 0.0))
         piece = self._streams[row].step(self._tokenizer, result.token_id) or ""
         self.texts[row] += piece
         end = self.texts[row][-len(piece) - self._longest :]
@@ -118,10 +128,18 @@ class Recorder:
     """An engine that lets the model finish, keeps what it said, and tells it on as it was said.
 
     So one generation gives both what a benchmark scores and what the server would have made of it.
+    `sampler`, where there is one, says it in the engine's place; else the engine does, greedily.
     """
 
-    def __init__(self, engine: Engine, temperature: float, top_p: float) -> None:
-        self._engine, self._temperature, self._top_p = engine, temperature, top_p
+    def __init__(
+        self,
+        engine: Engine,
+        sampler: Sampler | None = None,
+        temperature: float = 0,
+        top_p: float = 1,
+    ) -> None:
+        self._engine, self._sampler = engine, sampler
+        self._temperature, self._top_p = temperature, top_p
         self.text = ""
 
     def __getattr__(self, name: str) -> Any:
@@ -134,17 +152,21 @@ class Recorder:
         on_token: Callable[[Token], bool],
     ) -> int:
         """Generates all of `max_new_tokens` or up to end-of-text, then calls `on_token`."""
-        tokens: list[Token] = []
+        limit = parameters.max_new_tokens
+        said: list[Token] = []
+        if self._sampler:
+            own = GenerationParameters(limit, self._temperature, self._top_p)
+            said += self._sampler.tokens(prompt_ids, own)
+        else:
 
-        def keep(token: Token) -> bool:
-            tokens.append(token)
-            return False
+            def keep(token: Token) -> bool:
+                said.append(token)
+                return False
 
-        own = GenerationParameters(parameters.max_new_tokens, self._temperature, self._top_p)
-        reused = self._engine.generate(prompt_ids, own, keep)
+            self._engine.generate(prompt_ids, GenerationParameters(limit, reuse=False), keep)
         stream = self._engine.text_stream()
-        self.text = "".join(stream.step(token.id) for token in tokens)
-        for token in tokens:
+        self.text = "".join(stream.step(token.id) for token in said)
+        for token in said:
             if on_token(token):
                 break
-        return reused
+        return 0

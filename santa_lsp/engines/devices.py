@@ -13,7 +13,7 @@ _CUDA_COMPUTE_TYPES = {"int8": "int8_float16", "int8_float16": "int8_float16", "
 
 
 def load_generator(
-    model: Model, device: str, compute_type: str, threads: int
+    model: Model, device: str, compute_type: str, threads: int, at_a_time: int = 2
 ) -> tuple[ctranslate2.Generator, str]:
     """The loaded model, and why it is not on the GPU when one is there but fails.
 
@@ -22,26 +22,29 @@ def load_generator(
     if device == "cpu" or not ctranslate2.get_cuda_device_count():
         if device == "cuda":
             raise EngineError("CTranslate2 sees no CUDA device; set device to auto or cpu")
-        return load_on_cpu(model, compute_type, threads), ""
+        return load_on_cpu(model, compute_type, threads, at_a_time), ""
     try:
         return _load_on_cuda(model, compute_type), ""
     except (RuntimeError, ValueError) as error:
-        generator = load_on_cpu(model, "default", threads)
+        generator = load_on_cpu(model, "default", threads, at_a_time)
         return generator, f"{model.name} runs on the CPU, because the GPU failed: {error}"
 
 
-def load_on_cpu(model: Model, compute_type: str, threads: int) -> ctranslate2.Generator:
+def load_on_cpu(
+    model: Model, compute_type: str, threads: int, at_a_time: int = 2
+) -> ctranslate2.Generator:
     """`threads` 0 leaves the number to CTranslate2. Raises EngineError.
 
-    It computes two things at a time, on one copy of the weights and of the static prompts' states:
-    what is computed ahead of the user is never in the way of what the user waits for.
+    It computes two things at a time unless told otherwise, on one copy of the weights and of the
+    static prompts' states: what is computed ahead of the user is never in the way of what the user
+    waits for.
     """
     try:
         return ctranslate2.Generator(
             str(model.directory),
             device="cpu",
             compute_type=compute_type,
-            inter_threads=2,
+            inter_threads=at_a_time,
             intra_threads=threads,
         )
     except (RuntimeError, ValueError) as error:

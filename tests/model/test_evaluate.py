@@ -177,7 +177,8 @@ def write_tasks(path: Path, count: int, last_suffix: str = "\n") -> None:
 def test_a_full_disk_loses_nothing_that_was_done(tmp_path: Path) -> None:
     data, file, whole = (tmp_path / name for name in ("tasks.jsonl", "a.json", "whole.json"))
     write_tasks(data, Fim.batch_size + 1, "\n" * 200_000)  # the second batch is large
-    run_it = (sys.executable, "-m", "model.evaluate", "fim", "--data", str(data), "--json")
+    run_it = [sys.executable, "-m", "model.evaluate", "fim", "--data", str(data)]
+    run_it += ["--decoding", "paper", "--json"]
     limited = 'ulimit -f 100; "$@"'  # a file of 100 KiB is as large as it gets
     done = subprocess.run(
         ["bash", "-c", limited, "bash", *run_it, str(file)],
