@@ -11,7 +11,11 @@ from santa_lsp.bench.table import ROWS, head, sections
 
 WIDTH, HEIGHT = 800, 280
 LEFT, TOP, RIGHT, BOTTOM = 60, 40, 240, 44
-COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#777777", "#000000")
+#: As many as the rows of a replay, so that a row has the same one in each panel.
+COLOURS = (
+    *("#0072b2", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0c000", "#000000", "#7b3fa0"),
+    "#999999",
+)
 
 #: Points of a curve at most; more would not be seen.
 POINTS = 120
@@ -62,7 +66,7 @@ def _distributions(title: str, rows: dict[str, list[float]], low: int, high: int
         parts.append(_line([(x(10.0**low), y(share)), (x(10.0**high), y(share))], "#dddddd"))
         parts.append(_text(LEFT - 6, y(share) + 4, f"{share:.0%}", anchor="end"))
     for number, (name, values) in enumerate(shown.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = COLOURS[list(ROWS).index(name) % len(COLOURS)]
         parts.append(_line([(x(ms), y(share)) for ms, share in _steps(values)], colour, 2))
         label_y = TOP + 8 + 19 * number
         start = WIDTH - RIGHT + 14

@@ -15,10 +15,10 @@ ROWS = {
     "prefetched": "prefetched: computed ahead of the request",
     "warm": f"warm: at most {WARM_TOKENS} tokens of the prompt prefilled",
     "cold": f"cold: more than {WARM_TOKENS} tokens prefilled",
-    "none": "the model was not asked",
+    "none": "none: nothing was computed for the request",
     "unknown": "the server keeps no account",
     "all answered": "all that were answered",
-    "first text": "request to first text, where the model was asked",
+    "first text": "first text, where the model was asked",
     "wait for the model": "of which waiting for the model to be free",
     "start to initialize reply": "process start to initialize reply",
     "start to first completion": "process start to first completion",
@@ -74,7 +74,8 @@ def _counts(found: dict[str, Any]) -> Iterator[str]:
     )
     if tokens := found["tokens"]:
         yield (
-            f"{_share(found['from cache'], answered)} answered from memory; "
+            f"{_share(found['from cache'], answered)} of the answered came from memory, "
+            f"{_share(found['from cache'], found['shown'])} of those that showed something; "
             f"{_share(found['cold keystrokes'], found['accounted'])} of the keystrokes prefilled "
             f"more than {WARM_TOKENS} tokens"
         )
