@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -108,7 +109,7 @@ class Trainer:
         total = torch.zeros((), device=self.world.device)
         for index, batch in enumerate(batches):
             # Dropout depends on seed and step alone, so nothing of it need be saved.
-            torch.manual_seed(hash((self.config.seed, self.step, self.world.rank, index)))
+            torch.manual_seed(_seed(self.config.seed, self.step, self.world.rank, index))
             share_gradients(self.module, index == len(batches) - 1)
             loss = self._loss(batch)
             # Gradients are averaged over processes; what is wanted is the sum over all tokens.
@@ -268,6 +269,11 @@ class Trainer:
             )
             self.model.train()
         return {language: round(loss, 4) for language, loss in losses.items()}
+
+
+def _seed(*numbers: int) -> int:
+    """One number of several, the same on every machine."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 class _StopOnSignal:

@@ -27,6 +27,7 @@ SETTINGS = {
     "max_steps": 24,
     "evaluate_every": 8,
     "validation_rows": 4,
+    "precision": "float32",  # the same on every processor
 }
 
 

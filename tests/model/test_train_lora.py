@@ -14,7 +14,8 @@ from model.train.loop import Trainer
 from tests.model.runs import trainer, weights
 from tests.model.test_train_initial import fine_tuned
 
-VALUES = ("--lora", "--set", "max_steps=8", "evaluate_every=4", "learning_rate=1e-2")
+VALUES = ("--lora", "--set", "max_steps=8", "evaluate_every=4", "learning_rate=1e-2",
+          "precision=float32")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
