@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from model.gpt import GPT
+from model.train.initial import ORIGIN_FILE
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.progress import progress_bar
 
@@ -69,6 +70,12 @@ def _logits(model_dir: Path, ids: np.ndarray, compute_type: str) -> np.ndarray:
     return np.array(generator.forward_batch(tokens, return_log_probs=False))
 
 
+def origin_of(checkpoint: Path) -> dict[str, str]:
+    """Source and licence of the model that a checkpoint was trained from; {} without one."""
+    file = checkpoint / ORIGIN_FILE
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -77,12 +84,17 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--name", help="default: the output folder's name")
     parser.add_argument("--quantization", default="int8")
-    parser.add_argument("--card", type=Path, help="JSON whose entries go into santa.json")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        help="JSON whose entries go into santa.json, over those of the model it was trained from",
+    )
     arguments = parser.parse_args()
     checkpoint = arguments.checkpoint
     if (checkpoint / "checkpoint").is_dir():
         checkpoint = checkpoint / "checkpoint"
     try:
+        card = json.loads(arguments.card.read_text()) if arguments.card else {}
         parity = measure_parity(checkpoint)
         print(f"float32 logits differ by at most {parity.max_difference:.2e}")
         print(f"int8 agrees on the most probable token at {parity.int8_agreement:.2%} of positions")
@@ -94,10 +106,10 @@ def main() -> None:
                 arguments.output,
                 name=arguments.name or arguments.output.name,
                 quantization=arguments.quantization,
-                description=json.loads(arguments.card.read_text()) if arguments.card else None,
+                description={**origin_of(checkpoint), **card},
                 on_progress=on_progress,
             )
-    except (ConvertError, ValueError) as error:
+    except (ConvertError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,8 +19,8 @@ from model.train.config import TrainConfig, read_assignments, read_toml
 from model.train.distributed import World, join_world, leave_world
 from model.train.errors import TrainError
 from model.train.fine_tuning import fine_tuning_config
-from model.train.initial import Initial, load_initial
-from model.train.loop import Trainer
+from model.train.initial import ORIGIN_FILE, Initial, load_initial
+from model.train.loop import FROM_INITIAL, Trainer
 from model.train.repository import is_packed, pack_sources
 from model.train.schedule import decay_start
 
@@ -77,9 +79,19 @@ def _new(options: argparse.Namespace, world: World) -> Trainer:
     if config.lora_rank == 0 and options.lora:
         config = fine_tuning_config(initial.model, data, world, lora=True)
     config = config.replaced(values).with_sizes_of(initial.model.config)
-    if config.lora_rank and world.is_first:
-        initial.model.save(out / "base")
+    if world.is_first:
+        _keep_origin(initial, out / FROM_INITIAL)
+        if config.lora_rank:
+            initial.model.save(out / "base")
     return Trainer(data, out, config, initial=initial.model, world=world)
+
+
+def _keep_origin(initial: Initial, folder: Path) -> None:
+    """A model's licence goes with all that is trained from it."""
+    folder.mkdir(exist_ok=True)
+    for notice in initial.notices:
+        shutil.copyfile(notice, folder / notice.name)
+    (folder / ORIGIN_FILE).write_text(json.dumps(initial.origin, indent=2) + "\n")
 
 
 def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: World) -> Path:

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,12 @@ def save_checkpoint(
     module: nn.Module,
     optimizers: Optimizers,
     model: GPTConfig,
-    tokenizer: Path,
+    companions: Sequence[Path],
     progress: Progress,
     world: World,
 ) -> None:
     """Every process calls it, the first one writes; the old checkpoint goes when the new one is
-    complete. Raises TrainError when it cannot be written."""
+    complete. `companions` are copied into it. Raises TrainError when it cannot be written."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     tensors = get_model_state_dict(module, options=options)
     state = get_optimizer_state_dict(module, optimizers, options=options)
@@ -69,7 +70,8 @@ def save_checkpoint(
                 save_adapters(new / "adapter", tensors, progress.config)
                 tensors = merged(tensors, progress.config)
             write_checkpoint(new, tensors, model)
-            shutil.copyfile(tokenizer, new / "tokenizer.json")
+            for file in companions:
+                shutil.copyfile(file, new / file.name)
             (new / "train.json").write_text(json.dumps(dataclasses.asdict(progress), indent=1))
             torch.save(state, new / "state.pt")
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors on disk

@@ -13,6 +13,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from model.gpt import GPT
+from model.train.errors import TrainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,13 @@ def leave_world() -> None:
 
 
 def spread(model: GPT, world: World, shard: bool) -> nn.Module:
-    """The module to call in each process; gradients are averaged over all of them."""
-    if shard and dist.is_initialized():
+    """The module to call in each process; gradients are averaged over all of them.
+
+    Raises TrainError.
+    """
+    if shard and not dist.is_initialized():
+        raise TrainError("shard = true needs processes to share: start it with torchrun")
+    if shard:
         mesh = init_device_mesh(world.device.type, (world.size,))
         for block in model.transformer["h"]:
             fully_shard(block, mesh=mesh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,20 @@ import torch
 from model.gpt import GPT, GPTConfig
 from model.train.errors import TrainError
 
+#: In a run and its checkpoints: where the initial model was from, and its licence.
+ORIGIN_FILE = "origin.json"
 #: Activations that are tanh-GELU under one name or another.
 _TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """Weights in float32, and the tokenizer that goes with them."""
+    """Weights in float32, and what must go with them and with all that is made of them."""
 
     model: GPT
     tokenizer: Path
+    notices: tuple[Path, ...]  # licence texts and the like
+    origin: dict[str, str]  # where it is from and its licence, as far as its files say
 
 
 def load_initial(name: str) -> Initial:
@@ -37,9 +42,19 @@ def load_initial(name: str) -> Initial:
         elif not path.exists():
             path = models.find(name).directory
         found = open_checkpoint(path)
-        return Initial(_model(found), found.tokenizer)
+        return Initial(_model(found), found.tokenizer, found.notices, _origin(path, name))
     except (ConvertError, models.ModelError) as error:
         raise TrainError(f"--init-from {name}: {error}") from error
+
+
+def _origin(path: Path, name: str) -> dict[str, str]:
+    """For the santa.json of what is trained from it."""
+    for file in (path / ORIGIN_FILE, path / "santa.json"):
+        if file.is_file():
+            card = json.loads(file.read_text())
+            kept = {key: card[key] for key in ("licence", "licence_url") if key in card}
+            return {"source": f"trained from {card.get('name', name)}", **kept}
+    return {"source": f"trained from {name}"}
 
 
 def _model(found) -> GPT:  # type: ignore[no-untyped-def]  # a Checkpoint, imported late

@@ -35,6 +35,9 @@ from model.train.schedule import decay_start, learning_rate
 from model.train.speed import choose_precision, flops_per_token, peak_flops, worth_compiling
 from santa_lsp.prompt import END_OF_TEXT, find_dialect
 
+#: In a run's folder: what its checkpoints take over from the initial model.
+FROM_INITIAL = "from"
+
 
 class Trainer:
     """One run: model, optimizers, data, and where they are written."""
@@ -163,7 +166,7 @@ class Trainer:
             self.module,
             self.optimizers,
             self.model.config,
-            self.tokenizer_path,
+            [self.tokenizer_path, *sorted((self.out / FROM_INITIAL).glob("*"))],
             progress,
             self.world,
         )

@@ -302,6 +302,7 @@ def test_bfloat16_trains_too(packed: Path, tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"decay_share": 2}, "decay_share must be between"),
         ({"shard": True, "optimizer": "muon"}, "shard works with"),
+        ({"shard": True}, "start it with torchrun"),
     ],
 )
 def test_a_bad_value_is_named(

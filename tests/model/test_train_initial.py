@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from santa_lsp import models
 from santa_lsp.convert import convert
 from tests import reference
 from tests.checkpoints import write_checkpoint
-from tests.model.runs import trainer, weights
+from tests.model.runs import ROOT, trainer, weights
 from tests.test_convert_formats import (
     write_custom_safetensors,
     write_megatron,
@@ -53,6 +55,13 @@ def test_the_embedded_model_is_fine_tuned_on_a_folder(repository: Path, tmp_path
     run.save()
     assert load_initial(str(out)).model.config.n_embd == 192
     assert trainer(out).step == 3  # finds the data that it packed
+    # The licence of a model goes with what is made of it.
+    argv = [sys.executable, "-m", "model.export", str(out), str(tmp_path / "mine")]
+    subprocess.run(argv, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    mine, santa_mini = models.open_model(tmp_path / "mine"), models.find(models.EMBEDDED)
+    assert mine.card["licence"] == santa_mini.card["licence"]
+    assert mine.card["source"] == "trained from santa-mini"
+    assert (mine.directory / "NOTICE").read_text() == (santa_mini.directory / "NOTICE").read_text()
 
 
 @pytest.mark.parametrize(
