@@ -1,10 +1,10 @@
 """A language server for tests of the replay that completes one text and counts what it is asked.
 
-    python -m tests.bench_server [TEXT] [--slow MS] [--deaf] [--die N]
+    python -m tests.bench_server [TEXT] [--hold N] [--deaf] [--die N]
 
 It completes the one line TEXT wherever the cursor's line is a beginning of it, streamed in two
-parts. --slow waits before each answer (and is cancelled meanwhile); --deaf has no santa.statistics;
---die ends with status 3 and a word on stderr at request N.
+parts. --hold answers the first N requests only once they are cancelled; --deaf has no
+santa.statistics; --die ends with status 3 and a word on stderr at request N.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from santa_lsp.protocol.framing import read_messages
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("text", nargs="?", default="")
-arguments.add_argument("--slow", type=float, default=0.0)
+arguments.add_argument("--hold", type=int, default=0)
 arguments.add_argument("--deaf", action="store_true")
 arguments.add_argument("--die", type=int, default=0)
 arguments.add_argument("--stdio", action="store_true")  # as any server is told
@@ -67,12 +67,12 @@ def complete(msg_id: int, params: dict[str, Any]) -> None:
     line = document.line(position["line"])
     column = position["character"]
     range_ = {"start": position, "end": position}
-    for _ in range(int(given.slow)):
-        time.sleep(0.001)
-        if msg_id in cancelled:
-            counters["superseded"] += 1
-            send({"id": msg_id, "error": {"code": -32800, "message": "cancelled"}})
-            return
+    if counters["requests"] <= given.hold:
+        while msg_id not in cancelled:
+            time.sleep(0.001)
+        counters["superseded"] += 1
+        send({"id": msg_id, "error": {"code": -32800, "message": "cancelled"}})
+        return
     typed = line[:column].lstrip()
     rest = given.text.removeprefix(typed) if typed and given.text.startswith(typed) else ""
     source = "none"

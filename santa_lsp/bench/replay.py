@@ -105,7 +105,8 @@ class Replay:
         self._screen: _Screen | None = None
 
     def play(self, seconds: float = math.inf) -> Iterator[Key]:
-        """Press every key that comes within so many seconds; each is yielded once it is pressed.
+        """Press every key that comes within so many seconds, and those up to a first request; each
+        is yielded once it is pressed.
 
         Raises BenchError and NoReplyError.
         """
@@ -119,7 +120,7 @@ class Replay:
             else:
                 self._press(key)
             yield key
-            if time.perf_counter() - started > seconds:
+            if self.requests and time.perf_counter() - started > seconds:
                 break
         self._settle(TIMEOUT)
         for request in self.requests:
