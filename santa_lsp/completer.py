@@ -246,7 +246,8 @@ class Completer:
         """Stop as soon as what follows would be cut away; the rest would be wasted work."""
         if time.monotonic() > state.deadline:
             return True
-        if postprocess.cut_repetition(state.text, context) != state.text:
+        cuts = (postprocess.cut_repetition, postprocess.cut_at_standing_closer)
+        if any(cut(state.text, context) != state.text for cut in cuts):
             return True
         body = state.text.lstrip("\n") if lines else state.text
         if "\n" not in body:

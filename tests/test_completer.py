@@ -144,6 +144,14 @@ def test_text_that_stands_after_the_cursor_is_never_streamed() -> None:
     assert all(not text.endswith(")") for text in shown)
 
 
+def test_generation_ends_at_a_bracket_that_is_closed_already() -> None:
+    engine = ScriptedEngine("self, name):\n    pass")
+    result = completer(engine).complete(at_cursor("def f(║)"))
+    assert isinstance(result, Completion)
+    assert result.text == "self, name"
+    assert engine.said == "self, name)"
+
+
 def test_the_stop_signal_ends_generation_at_the_next_token() -> None:
     engine = ScriptedEngine("abcdefgh")
     with pytest.raises(Superseded):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from santa_lsp.bench.probe import cancels, started
 from santa_lsp.bench.replay import FAST, REAL, Replay
 from santa_lsp.bench.soak import soak
 from santa_lsp.bench.typist import Typist
-from santa_lsp.machine import processor
+from santa_lsp.machine import cores, processor
 
 PACES = {pace.name: pace for pace in (REAL, FAST)}
 
@@ -48,7 +47,7 @@ def bench(argv: Sequence[str], options: dict[str, Any], plan: Plan) -> dict[str,
         "format": FORMAT,
         "server": "",
         "model": "",
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {"processor": processor(), "cores": cores(), "system": platform.system()},
         "seed": plan.seed,
         "start": {},
         "memory": {},
