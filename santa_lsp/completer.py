@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import time
@@ -31,7 +32,7 @@ class CompleterConfig:
     """`min_confidence` is the least geometric-mean token probability, 0..1; times are in ms.
 
     `latency_budget_ms` bounds prompt and completion by what an engine of known speed can compute in
-    that time; None does not.
+    that time; None does not. `candidates` are computed when somebody asks by hand.
     """
 
     max_new_tokens: int = 64
@@ -41,13 +42,15 @@ class CompleterConfig:
     multiline: Multiline = "auto"
     min_confidence: float = 0.0
     exclude: tuple[str, ...] = ()
+    candidates: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """Text to insert at the cursor. `score` is the mean log probability of its tokens (nats).
 
-    `unused_tokens` were computed ahead for it and are used for the first time.
+    `unused_tokens` were computed ahead for it and are used for the first time. `others` are further
+    candidates, likeliest first.
     """
 
     text: str
@@ -55,6 +58,7 @@ class Completion:
     score: float = 0.0
     tokens: int = 0
     unused_tokens: int = 0
+    others: tuple[str, ...] = ()
 
 
 class Superseded(Exception):
@@ -88,6 +92,8 @@ class Completer:
 
         `peek` leaves it as if nobody had asked.
         """
+        if self._candidates(context) > 1:
+            return None  # one of them is remembered, not all
         if (found := self._cache.get(context, peek=peek)) is None:
             return None
         source: Source = "prefetched" if found.prefetched else "typedThrough"
@@ -140,13 +146,18 @@ class Completer:
         if stopped():
             raise Superseded
         work = work or Work()
-        generation = self._generate(prompt_ids, most, context, stopped, on_text, work)
-        result = self._finish(generation, most, context)
+        generations = self._generate(prompt_ids, most, context, stopped, on_text, work)
+        result, *others = (self._finish(each, most, context) for each in generations)
+        texts = [each.text for each in others if isinstance(each, Completion)]
         if isinstance(result, Completion):
+            texts = [text for text in dict.fromkeys(texts) if text != result.text]
+            result = dataclasses.replace(result, others=tuple(texts))
             unused = work.computed_tokens if ahead else 0
             self._cache.put(context, result.text, prefetched=ahead, unused_tokens=unused)
         else:
             self._cache.put_nothing(context, result.reason)
+        if stopped():  # too late, but remembered: the next key may be the completion's own
+            raise Superseded
         return result
 
     def prepare(self, context: CompletionContext) -> int:
@@ -187,6 +198,9 @@ class Completer:
     def _max_new_tokens(self) -> int:
         return max(1, min(self._config.max_new_tokens, self._engine.n_positions // 4))
 
+    def _candidates(self, context: CompletionContext) -> int:
+        return self._config.candidates if context.trigger == "invoked" else 1
+
     def wants_lines(self, context: CompletionContext) -> bool:
         """Whether a completion may go past the end of the cursor's line."""
         if self._config.multiline != "auto":
@@ -203,9 +217,12 @@ class Completer:
         stopped: Callable[[], bool],
         on_text: Callable[[str], None],
         work: Work,
-    ) -> _Generation:
-        stream = self._engine.text_stream()
-        state = _Generation(deadline=time.monotonic() + self._config.time_limit_ms / 1000)
+    ) -> list[_Generation]:
+        """The candidates, likeliest first; the first is told to `on_text` as it grows."""
+        count = self._candidates(context)
+        deadline = time.monotonic() + self._config.time_limit_ms / 1000
+        states = [_Generation(deadline=deadline) for _ in range(count)]
+        streams = [self._engine.text_stream() for _ in range(count)]
         lines = self.wants_lines(context)
         superseded = False
         started = time.perf_counter()
@@ -218,29 +235,30 @@ class Completer:
             if stopped():
                 superseded = True
                 return True
-            state.raw += stream.step(token.id)
+            state = states[token.candidate]
+            state.raw += streams[token.candidate].step(token.id)
             state.text = postprocess.join(state.raw, context)
             state.log_prob += token.log_prob
             state.tokens += 1
             if self._is_complete(state, context, lines):
                 return True
-            if self._is_confident(state, context):
+            if token.candidate == 0 and self._is_confident(state, context):
                 settled = postprocess.settled(state.text, context)
                 if len(settled) > len(state.shown) and settled.startswith(state.shown):
                     state.shown = settled
                     on_text(settled)
             return False
 
-        parameters = GenerationParameters(max_new_tokens=most)
+        parameters = GenerationParameters(max_new_tokens=most, candidates=count)
         work.reused_tokens = self._engine.generate(prompt_ids, parameters, on_token)
         took = 1000 * (time.perf_counter() - started)
         work.prefill_ms = work.prefill_ms or took
         work.decode_ms = took - work.prefill_ms
         work.prompt_tokens = len(prompt_ids)
         work.prefilled_tokens = len(prompt_ids) - work.reused_tokens
-        if superseded or stopped():
+        if superseded:
             raise Superseded
-        return state
+        return states
 
     def _is_complete(self, state: _Generation, context: CompletionContext, lines: bool) -> bool:
         """Stop as soon as what follows would be cut away; the rest would be wasted work."""

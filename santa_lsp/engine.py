@@ -16,18 +16,21 @@ class Token:
 
     id: int
     log_prob: float
+    candidate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationParameters:
     """`temperature` 0 is greedy; otherwise sampling from the `top_p` nucleus.
 
+    `candidates` above 1 generates that many at a time, which begin with the likeliest first tokens.
     `reuse` False computes everything anew and keeps nothing, for measurements.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    candidates: int = 1
     reuse: bool = True
 
     def __post_init__(self) -> None:
@@ -98,7 +101,8 @@ class Engine(Protocol):
         """Generate until end-of-text, `max_new_tokens`, or `on_token` returns True.
 
         The whole prompt is given; what to reuse of earlier calls is the engine's own business.
-        Returns how many of the prompt's tokens it did not have to compute.
+        Of several candidates True ends the token's own. Returns how many of the prompt's tokens it
+        did not have to compute.
         End-of-text is not reported. `len(prompt_ids) + max_new_tokens` must not exceed
         `n_positions` (ValueError). Raises EngineError when the computation fails.
         """

@@ -113,6 +113,7 @@ class ModelThread:
 
     async def prepare(self, context: CompletionContext) -> None:
         """See Completer.prepare."""
+        await self._loaded.wait()
         await asyncio.get_running_loop().run_in_executor(self._ahead, self._prepare, context)
 
     async def prefetch(self, context: CompletionContext, stop: threading.Event) -> None:

@@ -47,6 +47,7 @@ class Settings:
     max_new_tokens: int = 64
     multiline: str = "auto"
     min_confidence: float = 0.4
+    candidates: int = 1
     exclude: tuple[str, ...] = EXCLUDED
     streaming: bool = True
     log_level: str = "warning"
@@ -58,6 +59,7 @@ class Settings:
             multiline=self.multiline,  # type: ignore[arg-type]  # checked by `parse`
             min_confidence=self.min_confidence,
             exclude=self.exclude,
+            candidates=self.candidates,
         )
 
     @property
@@ -115,6 +117,7 @@ _CHECKS: dict[str, _Check] = {
     "max_new_tokens": _integer(1, 1024),
     "multiline": _one_of("auto", "always", "never"),
     "min_confidence": _NUMBER_0_1,
+    "candidates": _integer(1, 8),
     "exclude": _Check(
         "a list of globs",
         lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from santa_lsp.cache import CompletionCache
 from santa_lsp.completer import Completer, CompleterConfig, Completion, Superseded
-from santa_lsp.engine import Engine
+from santa_lsp.engine import Engine, GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.postprocess import Drop
 from tests.conftest import at_cursor
@@ -173,6 +177,81 @@ def test_an_answer_is_remembered() -> None:
     again = asked.complete(at_cursor("x = sum(║"))
     assert again == Completion("values)", "typedThrough")
     assert len(engine.prompts) == 1
+
+
+class Several(ScriptedEngine):
+    """Has more than one thing to say."""
+
+    texts = ("first()\n", "first()\n", "", "second()\n")
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        parameters: GenerationParameters,
+        on_token: Callable[[Token], bool],
+    ) -> int:
+        for number, text in enumerate(self.texts[: parameters.candidates]):
+            for character in text:
+                if on_token(Token(ord(character), -0.1, number)):
+                    break
+        return 0
+
+
+def test_who_asks_by_hand_may_choose_between_candidates() -> None:
+    asked, shown = completer(Several(""), candidates=4), []
+    for _ in range(2):  # not from memory, which has only one of them
+        result = asked.complete(at_cursor("x = ║", trigger="invoked"), on_text=shown.append)
+        assert isinstance(result, Completion)
+        assert (result.text, result.others) == ("first()", ("second()",))
+    assert all("first()".startswith(text) for text in shown)
+    automatic = asked.complete(at_cursor("y = ║"))
+    assert isinstance(automatic, Completion)
+    assert automatic.others == ()
+
+
+@given(
+    text=st.text(alphabet="ab )\n=é", max_size=24),
+    suffix=st.sampled_from(["", ")", "\n", "\nab\n", " = a"]),
+    log_probs=st.lists(st.sampled_from([-0.01, -0.5, -2.0, -6.0]), min_size=1, max_size=24),
+    trigger=st.sampled_from(["automatic", "invoked"]),
+)
+def test_what_is_streamed_only_grows_into_what_is_answered(
+    text: str, suffix: str, log_probs: list[float], trigger: str
+) -> None:
+    """However sure the model is of each token."""
+
+    class Moody(ScriptedEngine):
+        def generate(
+            self,
+            prompt_ids: Sequence[int],
+            parameters: GenerationParameters,
+            on_token: Callable[[Token], bool],
+        ) -> int:
+            for number, character in enumerate(self.text):
+                if on_token(Token(ord(character), log_probs[number % len(log_probs)])):
+                    break
+            return 0
+
+    shown: list[str] = []
+    result = completer(Moody(text), min_confidence=0.4).complete(
+        at_cursor("a = ║" + suffix, trigger=trigger), on_text=shown.append
+    )
+    for before, after in itertools.pairwise(shown):
+        assert after.startswith(before)
+        assert len(after) > len(before)
+    if shown:
+        assert isinstance(result, Completion)
+        assert result.text.startswith(shown[-1])
+
+
+def test_an_answer_that_comes_too_late_is_remembered() -> None:
+    looks: list[bool] = []
+    asked = completer(ScriptedEngine("ab"))
+    with pytest.raises(Superseded):  # before the model, at each of two tokens, and at the end
+        asked.complete(
+            at_cursor("x = ║"), stopped=lambda: bool(looks.append(True)) or len(looks) > 3
+        )
+    assert asked.recall(at_cursor("x = a║")) == Completion("b", "typedThrough")
 
 
 def test_the_time_limit_ends_a_slow_generation() -> None:

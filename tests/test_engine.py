@@ -48,6 +48,28 @@ def test_sampling_differs_and_greedy_does_not(engine: CTranslate2Engine) -> None
     assert len(seen) > 1
 
 
+def test_candidates_begin_with_the_likeliest_first_tokens(engine: CTranslate2Engine) -> None:
+    greedy = generated(engine, "import os\nimport ", 5)
+    seen: list[list[Token]] = [[], [], []]
+
+    def on_token(token: Token) -> bool:
+        seen[token.candidate].append(token)
+        return token.candidate == 1 and len(seen[1]) == 2
+
+    engine.generate(
+        engine.encode("import os\nimport "), GenerationParameters(5, candidates=3), on_token
+    )
+    assert [token.id for token in seen[0]] == [token.id for token in greedy]
+    assert [token.log_prob for token in seen[0]] == pytest.approx(
+        [token.log_prob for token in greedy], abs=0.05
+    )
+    firsts = [tokens[0] for tokens in seen]
+    assert len({token.id for token in firsts}) == 3
+    assert firsts == sorted(firsts, key=lambda token: -token.log_prob)
+    assert len(seen[1]) == 2  # stopped alone
+    assert len(seen[2]) > 2
+
+
 def test_more_than_n_positions_is_refused(engine: CTranslate2Engine) -> None:
     with pytest.raises(ValueError, match="n_positions"):
         engine.generate([5] * engine.n_positions, GenerationParameters(1), lambda token: True)

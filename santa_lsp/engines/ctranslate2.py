@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import ctranslate2
 from tokenizers import Tokenizer
@@ -104,7 +106,7 @@ class CTranslate2Engine:
             self._drop()
         step = _Step(lambda token: True, self.end_of_text)
         try:
-            self._run(prompt_ids[: reach + 1], reach, GenerationParameters(1), step)
+            self._run([prompt_ids[: reach + 1]], reach, step, GenerationParameters(1))
         finally:
             step.release()
         return reach
@@ -124,27 +126,62 @@ class CTranslate2Engine:
             reach = self._anchors.worth_building(prompt_ids) or held
         step = _Step(on_token, self.end_of_text)
         try:
-            self._run(prompt_ids, reach, parameters, step)
+            if parameters.candidates == 1:
+                self._run([prompt_ids], reach, step, parameters)
+            else:
+                self._run_candidates(prompt_ids, reach, step, parameters)
         finally:
             failure = step.release()
         if failure is not None:
             raise failure
         return held if reach == held else 0
 
-    def _run(
+    def _run_candidates(
         self,
         prompt_ids: Sequence[int],
         reach: int,
-        parameters: GenerationParameters,
         step: _Step,
+        parameters: GenerationParameters,
     ) -> None:
-        """Generate; the state of the first `reach` tokens is taken from memory or kept there."""
-        tokens = [self._tokenizer.id_to_token(i) for i in prompt_ids]
+        """The likeliest first tokens, then what follows each of them, in one batch."""
+        first = dataclasses.replace(parameters, max_new_tokens=1)
+        (result,) = self._run(
+            [prompt_ids],
+            reach,
+            None,
+            first,
+            num_hypotheses=parameters.candidates,
+            return_alternatives=True,
+        )
+        ids = [sequence[0] for sequence in result.sequences_ids if sequence]
+        step.candidates = [
+            candidate
+            for candidate, (each, log_prob) in enumerate(zip(ids, result.scores, strict=False))
+            if not step.take(each, log_prob, candidate)
+        ]
+        if step.candidates and parameters.max_new_tokens > 1:
+            prompts = [[*prompt_ids, ids[candidate]] for candidate in step.candidates]
+            rest = dataclasses.replace(parameters, max_new_tokens=parameters.max_new_tokens - 1)
+            self._run(prompts, reach, step, rest)
+
+    def _run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        reach: int,
+        step: _Step | None,
+        parameters: GenerationParameters,
+        **options: Any,
+    ) -> list[ctranslate2.GenerationResult]:
+        """Generate for prompts of one length.
+
+        The state of their first `reach` tokens, which are the same, is taken from memory or kept.
+        """
+        tokens = [[self._tokenizer.id_to_token(i) for i in prompt] for prompt in prompts]
         generator = self._generator()
         try:
-            generator.generate_batch(
-                [tokens[reach:]],
-                static_prompt=tokens[:reach] or None,
+            results: list[ctranslate2.GenerationResult] = generator.generate_batch(
+                [each[reach:] for each in tokens],
+                static_prompt=tokens[0][:reach] or None,
                 max_length=parameters.max_new_tokens,
                 include_prompt_in_result=False,
                 return_scores=True,  # the callback has log probabilities only then
@@ -152,6 +189,7 @@ class CTranslate2Engine:
                 sampling_topp=parameters.top_p,
                 sampling_temperature=parameters.temperature or 1.0,
                 callback=step,
+                **options,
             )
         except RuntimeError as error:
             if generator.device == "cuda" and "out of memory" in str(error):
@@ -163,7 +201,8 @@ class CTranslate2Engine:
                 ) from error
             raise EngineError(f"generation failed: {error}") from error
         if reach:
-            self._anchors.add(prompt_ids[:reach])
+            self._anchors.add(prompts[0][:reach])
+        return results
 
     def _generator(self) -> ctranslate2.Generator:
         """The loaded model, loaded anew if it has been dropped. Raises EngineError."""
@@ -202,12 +241,18 @@ class _Step:
         self._on_token: Callable[[Token], bool] | None = on_token
         self._end_of_text = end_of_text
         self._failure: BaseException | None = None
+        self.candidates = [0]  # which one each prompt of the batch is
 
     def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
-        if self._on_token is None or result.token_id == self._end_of_text:
+        candidate = self.candidates[result.batch_id]
+        return self.take(result.token_id, result.log_prob or 0.0, candidate)
+
+    def take(self, token_id: int, log_prob: float, candidate: int) -> bool:
+        """Tell of a token; whether it was the last of its candidate."""
+        if self._on_token is None or self._failure or token_id == self._end_of_text:
             return True
         try:
-            return self._on_token(Token(result.token_id, result.log_prob or 0.0))
+            return self._on_token(Token(token_id, log_prob, candidate))
         except BaseException as error:  # must not unwind through the C++ decoding loop
             self._failure = error
             return True

@@ -116,13 +116,18 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
             server.answered(work, started)
         server.why = f"it showed {len(result.text)} characters"
         nearly_typed = result.source != "model" and len(result.text) <= NEARLY_TYPED
-        server.show(place.context, result.text, nearly_typed)
-        return types.InlineCompletionList([place.item(result.text, document)])
+        texts = [result.text, *result.others]
+        server.show(place.context, texts, nearly_typed)
+        return types.InlineCompletionList(
+            [place.item(text, document, number) for number, text in enumerate(texts)]
+        )
 
     @server.command("santa.accepted")
     def accepted(*arguments: Any) -> None:
         """The user took a completion: counted here, and nowhere else; the next is computed now."""
-        server.accept(arguments[0] if arguments and isinstance(arguments[0], str) else None)
+        uri, candidate = arguments if len(arguments) == 2 else (None, 0)
+        known = isinstance(uri, str) and isinstance(candidate, int)
+        server.accept(uri if known else None, candidate if known else 0)
 
     @server.feature("santa/cursor")
     def cursor(params: Any) -> None:

@@ -20,9 +20,9 @@ class Place:
     range: types.Range
     lead: str
 
-    def item(self, text: str, document: Document) -> types.InlineCompletionItem:
+    def item(self, text: str, document: Document, candidate: int = 0) -> types.InlineCompletionItem:
         """An item that inserts `text` with the document's own line ends."""
-        shown: list[types.LSPAny] = [self.context.uri]
+        shown: list[types.LSPAny] = [self.context.uri, candidate]
         return types.InlineCompletionItem(
             insert_text=(self.lead + text).replace("\n", document.newline),
             range=self.range,

@@ -105,19 +105,20 @@ class SantaServer(HardenedServer):
 
         self.ahead.rest(look)
 
-    def show(self, context: CompletionContext, text: str, nearly_typed: bool) -> None:
+    def show(self, context: CompletionContext, texts: list[str], nearly_typed: bool) -> None:
         """Remember what the user sees; what comes after it is computed when it is nearly typed."""
         self._shown.pop(context.uri, None)  # the latest goes last
-        self._shown[context.uri] = Shown(context, (text,))
+        self._shown[context.uri] = Shown(context, tuple(texts))
         if nearly_typed:
-            self.ahead.expect(following(context, text))
+            self.ahead.expect(following(context, texts[0]))
 
-    def accept(self, uri: str | None) -> None:
+    def accept(self, uri: str | None, candidate: int) -> None:
         """The user took what was shown in a document (None: where something was shown last)."""
         self.accepted += 1
         uri = next(reversed(self._shown), None) if uri is None else uri
-        if uri is not None and (shown := self._shown.pop(uri, None)) is not None:
-            self.ahead.expect(following(shown.context, shown.texts[0]))
+        shown = self._shown.pop(uri, None) if uri is not None else None
+        if shown is not None and 0 <= candidate < len(shown.texts):
+            self.ahead.expect(following(shown.context, shown.texts[candidate]))
         self.send_status()
 
     def say(self, kind: types.MessageType, message: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_server import SHAPES, URI, ask, first_completion, start
-from tests.lsp_client import LspClient
+from tests.e2e.test_server import OPTIONS, SHAPES, URI, ask, first_completion, start
+from tests.lsp_client import TIMEOUT, LspClient
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_comes_after_an_accepted_completion_is_there_when_asked_for(server:
     (line, column), item = first_completion(server, URI, SHAPES)
     server.change(URI, 2, item["insertText"], (line, column))
     server.request("workspace/executeCommand", item["command"])
-    assert item["command"]["arguments"] == [URI]
+    assert item["command"]["arguments"] == [URI, 0]
     before = statistics(server)["tokens"]
     lines = item["insertText"].split("\n")
     end = (line + len(lines) - 1, len(lines[-1]) + (column if len(lines) == 1 else 0))
@@ -69,11 +69,26 @@ def test_what_comes_after_an_accepted_completion_is_there_when_asked_for(server:
     assert after["prompt"] == before["prompt"]  # nothing was computed for the request itself
 
 
+def test_several_candidates_are_offered_to_who_asks_by_hand() -> None:
+    with start(options={**OPTIONS, "candidates": 3}) as client:
+        client.open(URI, SHAPES)
+        lines = list(enumerate(SHAPES.splitlines()))
+        replies = [ask(client, URI, (number, len(line))) for number, line in lines if line.strip()]
+        several = [reply["items"] for reply in replies if reply and len(reply["items"]) > 1]
+        assert several
+        for items in several:
+            assert len({item["insertText"] for item in items}) == len(items) <= 3
+            assert [item["command"]["arguments"][1] for item in items] == list(range(len(items)))
+        accepted = several[0][-1]["command"]
+        assert client.request("workspace/executeCommand", accepted) is None
+
+
 def test_an_anchor_is_there_before_the_first_request(server: LspClient) -> None:
-    ask(server, "file:///none.py", (0, 0))  # the model is loaded
     place = {"textDocument": {"uri": URI}, "position": {"line": 23, "character": 15}}
     server.notify("santa/cursor", place)
+    deadline = time.monotonic() + TIMEOUT
     while not statistics(server)["anchors"]["built"]:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     ask(server, URI, (23, 15))
     assert statistics(server)["last"]["prefilledTokens"] <= 16
