@@ -37,7 +37,7 @@ from tqdm import tqdm
 from model.corpus import CorpusError, Document, iter_documents
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
-from model.tokenizer import load
+from model.tokenizer import TokenizerError, load
 from santa_lsp.prompt import END_OF_TEXT, FimIds, find_dialect
 
 __all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
@@ -321,9 +321,13 @@ def main(arguments: list[str] | None = None) -> int:
             validation_stride=options.validation_stride,
             weights=dict(options.weight),
         )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
         documents = iter_documents(options.corpus)
         description = pack(documents, options.tokenizer, options.out, config, options.jobs)
-    except (CorpusError, DataError, ValueError) as error:
+    except (CorpusError, DataError, TokenizerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

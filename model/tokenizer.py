@@ -25,6 +25,10 @@ SPECIAL_TOKENS = [
 ]
 
 
+class TokenizerError(Exception):
+    """A tokenizer that cannot be read; says why."""
+
+
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """A tokenizer of at most `vocab_size` tokens; the special tokens have the first ids."""
     tokenizer = Tokenizer(models.BPE())
@@ -48,12 +52,12 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 def load(path: Path) -> Tokenizer:
     """A tokenizer that spells special tokens found in text as ordinary text.
 
-    Raises ValueError if the file is no tokenizer.
+    Raises TokenizerError if the file is no tokenizer.
     """
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception
-        raise ValueError(f"the tokenizer {path} cannot be read: {error}") from error
+        raise TokenizerError(f"the tokenizer {path} cannot be read: {error}") from error
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -141,11 +141,11 @@ def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:
-    from model.tokenizer import load  # only here: most builds count no tokens
+    from model.tokenizer import TokenizerError, load  # only here: most builds count no tokens
 
     try:
         return load(path)
-    except ValueError as error:
+    except TokenizerError as error:
         raise CorpusError(str(error)) from error
 
 

@@ -175,9 +175,12 @@ class Evidence:
             package = json.loads(text)
         except ValueError:
             return
+        if not isinstance(package, dict):
+            return
         stated = package.get("license") or package.get("licenses") or ""
         for entry in stated if isinstance(stated, list) else [stated]:
-            self._declare("license", entry.get("type", "") if isinstance(entry, dict) else entry)
+            name = entry.get("type", "") if isinstance(entry, dict) else entry
+            self._declare("license", str(name))
 
     def _declare(self, where: str, stated: str) -> None:
         """An SPDX expression, an informal name, or a whole licence text."""

@@ -153,9 +153,10 @@ def test_the_evidence_is_in_the_table(other: Registry) -> None:
     assert rows == {"right": "MIT", "it": "LICENSE.txt: Apache-2.0"}
 
 
-def test_a_damaged_package_json_is_no_evidence() -> None:
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"license": 7}', b'{"license": [{}, null]}'])
+def test_a_damaged_package_json_is_no_evidence(content: bytes) -> None:
     evidence = Evidence()
-    evidence.read("package.json", b"{")
+    evidence.read("package.json", content)
     assert evidence.contradicts("MIT") == "the manifest says MIT, the package nothing"
 
 
