@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from santa_lsp.bench.replay import Request
 
@@ -15,6 +15,8 @@ WARM_TOKENS = 64
 #: What a request turned out to be. "none": the model was not asked; "unknown": the server keeps no
 #: account of it.
 Sort = Literal["typed through", "prefetched", "warm", "cold", "none", "unknown"]
+
+SORTS: tuple[Sort, ...] = get_args(Sort)
 
 TOKENS = ("prompt", "prefilled", "reused", "generated", "prefetched", "wasted")
 
@@ -40,7 +42,7 @@ def figures(requests: Sequence[Request], before: dict[str, Any] | None) -> dict[
     together; the rest are counts.
     """
     answered = [request for request in requests if request.ms is not None]
-    ms: dict[str, list[float]] = {"all answered": [each.ms for each in answered if each.ms]}
+    ms: dict[str, list[float]] = {}
     for request in answered:
         if request.ms is not None:
             ms.setdefault(sort_of(request), []).append(request.ms)
@@ -52,7 +54,7 @@ def figures(requests: Sequence[Request], before: dict[str, Any] | None) -> dict[
     accounts = [before] if before else []
     accounts += [request.statistics for request in requests if request.statistics]
     return {
-        "ms": {name: [round(value, 2) for value in values] for name, values in ms.items()},
+        "ms": {name: [float(f"{value:.3g}") for value in values] for name, values in ms.items()},
         "requests": len(requests),
         "cancelled": len(requests) - len(answered),
         "shown": sum(1 for request in requests if request.shown),
