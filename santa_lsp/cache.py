@@ -6,11 +6,16 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import takewhile
 
 from santa_lsp.context import CompletionContext
 
 #: Characters before the cursor that are compared as text; what is further away, as a digest.
 NEAR = 256
+
+#: What editors close by themselves, and with what.
+_PAIRS = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
+_QUOTES = "\"'`"
 
 Key = tuple[str, int, bytes]
 
@@ -43,12 +48,42 @@ def _digest(prefix: str, suffix: str) -> bytes:
     return state.digest()
 
 
+def _closed_by_itself(typed: str, suffix: str) -> str:
+    """The start of `suffix` that an editor has put there for what `typed` has left open."""
+    open_: list[str] = []
+    for character in typed:
+        if open_ and character == open_[-1]:
+            open_.pop()
+        elif character in _PAIRS and not (open_ and open_[-1] in _QUOTES):
+            open_.append(_PAIRS[character])
+    closing = "".join(reversed(open_))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(closing, suffix, strict=False))
+    return "".join(character for character, _ in same)
+
+
+def _before_closing(text: str, closed: str) -> str:
+    """The start of `text` up to where it closes what has been closed already."""
+    if closed[0] in _QUOTES:
+        return text.partition(closed[0])[0]
+    open_: list[str] = []
+    for index, character in enumerate(text):
+        if open_ and character == open_[-1]:
+            open_.pop()
+        elif character == closed[0]:
+            return text[:index]
+        elif character in _PAIRS and not (open_ and open_[-1] in _QUOTES):
+            open_.append(_PAIRS[character])
+    return text
+
+
 class CompletionCache:
     """Least-recently-used completions by document. Thread-safe.
 
     A completion answers a context when the text around the cursor is the one it was computed for,
-    plus zero or more characters that are the completion's own first characters. That there is
-    nothing to show is remembered too, for the very same context.
+    plus zero or more characters that are the completion's own first characters. Brackets and quotes
+    that an editor has closed by itself meanwhile may stand after the cursor: the answer then ends
+    before what closes them. That there is nothing to show is remembered too, for the very same
+    context.
     """
 
     def __init__(self, capacity: int = 128) -> None:
@@ -91,18 +126,22 @@ class CompletionCache:
         for key, entry in candidates:
             typed = context.prefix[entry.length :]
             before = context.prefix[: entry.length]
-            if (
-                entry.text.startswith(typed)
-                and before.endswith(entry.near)
-                and _digest(before, context.suffix) == entry.digest
-            ):
-                if peek:
-                    return Remembered(entry.text[len(typed) :], entry.prefetched)
-                with self._lock:
-                    if key in self._entries:
-                        self._entries.move_to_end(key)
-                    unused, entry.unused_tokens = entry.unused_tokens, 0
-                return Remembered(entry.text[len(typed) :], entry.prefetched, unused)
+            if not entry.text.startswith(typed) or not before.endswith(entry.near):
+                continue
+            text = entry.text[len(typed) :]
+            suffix = context.suffix
+            if _digest(before, suffix) != entry.digest:
+                closed = _closed_by_itself(typed, suffix)
+                text = _before_closing(text, closed) if closed else ""
+                if not text or _digest(before, suffix[len(closed) :]) != entry.digest:
+                    continue
+            if peek:
+                return Remembered(text, entry.prefetched)
+            with self._lock:
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                unused, entry.unused_tokens = entry.unused_tokens, 0
+            return Remembered(text, entry.prefetched, unused)
         return None
 
     def put_nothing(self, context: CompletionContext, reason: str) -> None:

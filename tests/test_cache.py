@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,29 @@ def test_typing_through_a_completion_is_answered() -> None:
     cache.put(at_cursor("total = ║\n"), "sum(values)")
     assert left(cache, "total = ║\n") == "sum(values)"
     assert left(cache, "total = sum(║\n") == "values)"
+
+
+@pytest.mark.parametrize(
+    ("text", "typed", "rest"),
+    [
+        ("f(a, g(b)) + 1", "f(║)", "a, g(b)"),
+        ("f(a, g(b)) + 1", "f(a, g(║))", "b"),
+        ("f(a, g(b)) + 1", "f(a, g(b)║)", None),  # nothing is left before the bracket
+        ("f(a, g(b)) + 1", "f(a, g(b))║", " + 1"),  # it was typed over
+        ("f(a, g(b)) + 1", "f(║", "a, g(b)) + 1"),  # an editor that closes nothing
+        ("'a(b' + c", "'║'", "a(b"),
+        ("[{'k': v}]", "[{'║'}]", "k"),
+        ("f(a)", "f(║]", None),  # not what the editor would have put there
+        ("f(a)", "f║)", None),
+        ("f(a)", "f(║))", None),
+    ],
+)
+def test_a_bracket_that_the_editor_has_closed_by_itself(
+    text: str, typed: str, rest: str | None
+) -> None:
+    cache = CompletionCache()
+    cache.put(at_cursor("x = ║\ny"), text)
+    assert left(cache, f"x = {typed}\ny") == rest
 
 
 def test_another_text_is_not() -> None:
