@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import santa_lsp.server
 from santa_lsp import cli
+from santa_lsp.server import session
 from santa_lsp.settings import Settings
 from tests.scripted_engine import ScriptedEngine
 
@@ -44,5 +44,5 @@ def program(folder: Path, text: str, pause: float = 0) -> Path:
 
 
 if __name__ == "__main__":
-    santa_lsp.server.load_engine = scripted_engine  # type: ignore[assignment]
+    session.load_engine = scripted_engine
     cli.main()

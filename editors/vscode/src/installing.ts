@@ -83,7 +83,10 @@ export async function installWithProgress(
         python: await findPython(PYTHON_NAMES, parent, stop.signal),
         source,
         directory,
-        report: (step) => progress.report({ message: `${step}…` }),
+        report: (step) => {
+          log.info(step);
+          progress.report({ message: `${step}…` });
+        },
         log: (line) => log.info(line),
         signal: stop.signal,
       });

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.e2e.vscode.editor import CodeServer, Editor
 from tests.e2e.vscode.fetch import Workbench, fetch
@@ -33,18 +33,18 @@ def vsix() -> Path:
     return VSIX
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium(playwright: Playwright) -> Browser:
     """Debian's Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     assert program, "these tests need a browser: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-        )
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    return playwright.chromium.launch(executable_path=program, args=options)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, chromium(playwright) as browser:
         yield browser
-        browser.close()
 
 
 def plain_python(folder: Path) -> Path:

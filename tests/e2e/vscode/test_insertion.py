@@ -76,6 +76,14 @@ def test_a_closed_bracket_is_not_doubled(opened: Opener) -> None:
     assert editor.saved() == b"value = 1\nprint(value, 2)"
 
 
+def test_what_follows_a_closed_bracket_stays_out(opened: Opener) -> None:
+    editor = opened("// a loop\n", says=" n; i++) {", name="file.js")
+    editor.type("for (i = 0; i <")
+    assert editor.suggestion() == " n; i++"
+    editor.press("Tab")
+    assert editor.saved() == b"// a loop\nfor (i = 0; i < n; i++)"
+
+
 def test_line_ends_stay_as_they_are(opened: Opener) -> None:
     editor = opened("import os\r\n", says="\n    a = 1\n    return a\n")
     editor.type("def f():")
