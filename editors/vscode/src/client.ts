@@ -45,12 +45,7 @@ export function makeClient(
   const { log, statusBar, switches, settingNames, cwd } = around;
   const restarts = new Restarts();
   const options: LanguageClientOptions = {
-    documentSelector: [
-      { scheme: 'file' },
-      { scheme: 'untitled' },
-      { scheme: 'vscode-remote' },
-      { scheme: 'vscode-notebook-cell' },
-    ],
+    documentSelector: [{ scheme: 'file' }, { scheme: 'untitled' }, { scheme: 'vscode-notebook-cell' }],
     outputChannel: log,
     traceOutputChannel: log,
     initializationOptions: () => serverOptions(settingNames),
