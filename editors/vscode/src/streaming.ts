@@ -23,6 +23,8 @@ interface Growth {
   readonly cancel: vscode.CancellationTokenSource;
   items: Items;
   shown: boolean;
+  /** Whether the editor is asked to ask again; anybody else's request is a new one. */
+  refreshing: boolean;
 }
 
 export class Streaming implements vscode.Disposable {
@@ -39,7 +41,8 @@ export class Streaming implements vscode.Disposable {
     token: vscode.CancellationToken,
   ): Promise<Items> {
     const place = placeOf(document, position);
-    if (this.growth?.shown && this.growth.place === place && context.selectedCompletionInfo === undefined) {
+    if (this.growth?.refreshing && this.growth.place === place) {
+      this.growth.refreshing = false;
       return Promise.resolve(this.growth.items);
     }
     this.stop();
@@ -49,7 +52,7 @@ export class Streaming implements vscode.Disposable {
       partialResultToken,
     };
     const cancel = new vscode.CancellationTokenSource();
-    const growth: Growth = { place, document, cancel, items: [], shown: false };
+    const growth: Growth = { place, document, cancel, items: [], shown: false, refreshing: false };
     this.growth = growth;
     return new Promise((resolve) => {
       const pace = new Pace(Date.now());
@@ -107,6 +110,7 @@ export class Streaming implements vscode.Disposable {
   private async refresh(growth: Growth): Promise<void> {
     await vscode.commands.executeCommand('editor.action.inlineSuggest.hide');
     if (this.stillWanted(growth)) {
+      growth.refreshing = true;
       await vscode.commands.executeCommand('editor.action.inlineSuggest.trigger');
     }
   }

@@ -20,7 +20,7 @@ from playwright.sync_api import Locator, Page
 from tests.e2e.vscode.fetch import Workbench
 
 #: Seconds to wait for anything; generous, as the machine may be busy.
-PATIENCE = 60.0
+PATIENCE = 120.0
 #: Settings of every test: no distractions, and suggestions however unsure the small model is.
 SETTINGS: dict[str, Any] = {
     "workbench.startupEditor": "none",

@@ -38,6 +38,23 @@ def test_tab_takes_what_is_suggested(window: Callable[..., Editor], point: Path)
     assert "unknown setting" not in editor.server.log_of_extension()
 
 
+def test_there_are_candidates_to_choose_from(window: Callable[..., Editor], point: Path) -> None:
+    editor = window({"santa.candidates": 3})
+    editor.open(point.parent, point)
+    editor.type("        self.y")
+    first = editor.suggestion()
+    editor.press("Alt+]")
+    second = until(
+        lambda: (now := editor.suggestion_now()) != first and now, "another suggestion is shown"
+    )
+    editor.press("Alt+[")
+    until(lambda: editor.suggestion_now() == first, "the first one is shown again")
+    editor.press("Alt+]")
+    until(lambda: editor.suggestion_now() == second, "the second one is shown again")
+    editor.press("Tab")
+    assert editor.saved().decode() == f"{POINT}        self.y{second}"
+
+
 def test_escape_sends_it_away(window: Callable[..., Editor], point: Path) -> None:
     editor = window()
     editor.open(point.parent, point)
