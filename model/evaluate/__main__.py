@@ -19,7 +19,7 @@ from model.evaluate.code_to_text import CodeToText
 from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
 from model.evaluate.run import read_result, run, write_whole
-from model.evaluate.task import EvaluateError, Subject, Task
+from model.evaluate.task import EvaluateError, Subject, Task, positive
 from model.evaluate.typing import Typing
 from model.execution import ExecutionError
 from santa_lsp import models
@@ -58,12 +58,6 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of sampling and resampling")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every answer and score")
     parser.add_argument("--html", type=Path, metavar="FILE", help="report for people")
-
-
-def positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from model.evaluate.problems import Problem
 from model.evaluate.programs import Programs
 from model.evaluate.sampling import Sampler
 from model.evaluate.statistics import mean_rows, pass_at_k
-from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
+from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload, positive
 from model.execution import Outcome
 from santa_lsp.engine import GenerationParameters
 
@@ -50,14 +50,12 @@ class MultiPLE:
         parser.add_argument(
             "--language", nargs="+", choices=problems.LANGUAGES, help="default: all there are"
         )
-        parser.add_argument("--samples", type=int, default=200, metavar="N", help="a problem")
+        parser.add_argument("--samples", type=positive, default=200, metavar="N", help="a problem")
         parser.add_argument("--temperature", nargs="+", type=float, default=[0.2, 0.8])
-        parser.add_argument("--max-new-tokens", type=int, default=650, metavar="N")
+        parser.add_argument("--max-new-tokens", type=positive, default=650, metavar="N")
         programs.add_arguments(parser)
 
     def load(self, arguments: argparse.Namespace) -> Workload:
-        if min(arguments.samples, arguments.max_new_tokens, arguments.timeout) < 1:
-            raise EvaluateError("--samples, --max-new-tokens and --timeout are at least 1")
         if min(arguments.temperature) <= 0:
             raise EvaluateError("--temperature is above 0: pass@k is of samples")
         work = problems.load(arguments.data, arguments.benchmark, arguments.language)

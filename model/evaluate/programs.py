@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import TracebackType
 
-from model.evaluate.task import EvaluateError
+from model.evaluate.task import EvaluateError, positive
 from model.execution import SECONDS, ExecutionError, Outcome, Sandbox, languages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--timeout", type=int, default=SECONDS, metavar="S", help="processor time of a program"
+        "--timeout", type=positive, default=SECONDS, metavar="S", help="processor time of a program"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="programs run at a time"
+        "--jobs", type=positive, default=os.cpu_count(), metavar="N", help="programs run at a time"
     )
     parser.add_argument(
         "--no-sandbox",

@@ -43,6 +43,13 @@ class EvaluateError(Exception):
     """Data, a model or a machine that will not do; says what is wrong and what to do."""
 
 
+def positive(text: str) -> int:
+    """For arguments: a whole number from 1 on."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
 class Item(Protocol):
     """One thing to ask the model. `id` is unique within a run and the same in every run."""
 
