@@ -315,6 +315,19 @@ def test_next_and_previous_candidates(display: dict[str, object], tmp_path: Path
         editor.wait("the second", lambda: editor.line() == "x = second()")
 
 
+def test_one_display_at_a_time(tmp_path: Path) -> None:
+    """Our display is wanted, and Neovim's is in use for other servers."""
+    init = "vim.lsp.inline_completion.enable()\n"
+    with Neovim("0.12", tmp_path, init, streaming=True) as editor:
+        write_perimeter(editor, "one.py")
+        marks = editor.lua("""
+            local space = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
+            vim.wait(500)
+            return #vim.api.nvim_buf_get_extmarks(0, space, 0, -1, {})
+        """)
+        assert marks == 0
+
+
 def test_an_env_file_stays_silent(display: dict[str, object], tmp_path: Path) -> None:
     with Neovim(folder=tmp_path, filetypes=["*"], **display) as editor:
         editor.open(".env", "API_KEY=1\n")

@@ -124,8 +124,8 @@ local function client_config(cmd, buf)
         end
       end,
     },
-    on_attach = function(_, attached)
-      display.attach(attached)
+    on_attach = function(client, attached)
+      display.attach(attached, client)
     end,
     -- Neovim forgets the old client first.
     on_exit = function(code, signal)

@@ -11,6 +11,7 @@ local api = vim.api
 
 ---@class santa.Rest: santa.Place
 ---@field text string
+---@field command? lsp.Command
 
 --- What is left after a part was accepted, until Neovim has asked again.
 local rest ---@type santa.Rest?
@@ -26,22 +27,25 @@ local function rest_is_here()
   return places.same(rest, places.here())
 end
 
---- Insert a part of a text at the cursor; what is left is shown until Neovim asks again.
+--- Insert a part of a text at the cursor. What is left is shown until Neovim asks again; when nothing
+--- is, the item's command is run.
+---@param client vim.lsp.Client
 ---@param text string
 ---@param part 'all'|'word'|'line'
 ---@param end_col integer
----@return boolean whole nothing is left
-local function put(text, part, end_col)
+---@param command? lsp.Command
+local function put(client, text, part, end_col, command)
   local now = places.here()
   local piece = text_of.first(text, part)
   local left = text:sub(#piece + 1)
   insert.put(now.row, now.col, left == '' and end_col or now.col, piece)
   forget_rest()
   if left ~= '' then
-    rest = vim.tbl_extend('force', places.here(), { text = left })
+    rest = vim.tbl_extend('force', places.here(), { text = left, command = command })
     view.draw(rest.buf, rest.row, rest.col, left)
+  elseif command then
+    rpc.execute(client, command.command, command.arguments)
   end
-  return left == ''
 end
 
 --- The text of one of our items that stands behind the cursor, and where what it replaces ends; nil
@@ -69,16 +73,13 @@ end
 ---@param otherwise fun()
 ---@return boolean
 function M.accept(part, otherwise)
-  if rest_is_here() then
-    local client = client_for(rest.buf)
-    if put(rest.text, part, rest.col) and client then
-      rpc.execute(client, 'santa.accepted')
-    end
+  local client = client_for(places.here().buf)
+  if client and rest_is_here() then
+    put(client, rest.text, part, rest.col, rest.command)
     return true
   end
   return vim.lsp.inline_completion.get({
     on_accept = function(item)
-      local client = client_for(places.here().buf)
       if not client or item.client_id ~= client.id then
         return item -- of another server: Neovim accepts it
       end
@@ -86,9 +87,7 @@ function M.accept(part, otherwise)
       if not text or text == '' then
         return otherwise()
       end
-      if put(text, part, end_col) and item.command then
-        rpc.execute(client, item.command.command, item.command.arguments)
-      end
+      put(client, text, part, end_col, item.command)
     end,
   })
 end

@@ -238,7 +238,12 @@ function M.enable(on)
 end
 
 --- A server has come to a buffer, perhaps while the user was typing there.
-function M.attach()
+---@param _ integer buffer
+---@param client vim.lsp.Client
+function M.attach(_, client)
+  if vim.lsp.inline_completion then -- perhaps in use for another server: not for ours too
+    vim.lsp.inline_completion.enable(false, { client_id = client.id })
+  end
   last = nil
   vim.schedule(look)
 end
