@@ -2,6 +2,7 @@
 
     python -m benchmarks.neovim                     the table of docs/neovim.md
     python -m benchmarks.neovim --picture FILE.png  a screen with a suggestion
+    python -m benchmarks.neovim --film FILE.gif     the same being typed and accepted
 
 Time from key to text: the key goes to an idle editor that shows no suggestion, the clock stops when
 the editor has sent a redraw that holds cells of the suggestion. Each key is in a new document, so
@@ -14,9 +15,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+
+from PIL import Image
+from PIL.Image import Dither
 
 from tests.e2e.neovim import ROOT, Neovim
 from tests.e2e.screen import BACKGROUND, FOREGROUND, SUGGESTION_COLOUR, Screen
@@ -32,6 +37,7 @@ vim.api.nvim_set_hl(0, 'Normal', {{ fg = {FOREGROUND}, bg = {BACKGROUND} }})
 vim.api.nvim_set_hl(0, 'ComplHint', {{ fg = {SUGGESTION_COLOUR} }})
 vim.api.nvim_set_hl(0, 'SantaSuggestion', {{ fg = {SUGGESTION_COLOUR} }})
 """
+COLOURS_KEPT = 32  # of a picture
 SHAPES = (ROOT / "examples" / "shapes.py").read_text()
 KEYS = 30
 #: 60 characters, typed into SHAPES.
@@ -65,6 +71,8 @@ require('santa.rpc').execute(client, 'santa.statistics', nil, function(found) re
 vim.wait(10000, function() return reply ~= nil end, 5)
 return reply
 """
+#: Keys typed behind PICTURED.
+TYPED = ["<lt>" if key == "<" else key for key in "for (let i = 0; i < str."]
 PICTURED = """// Which letters of a text are vowels?
 const VOWELS = "aeiou";
 
@@ -80,10 +88,11 @@ function vowels(str) {
 def main() -> None:
     parser = argparse.ArgumentParser(description="Neovim with the plugin, measured")
     parser.add_argument("--picture", type=Path, metavar="FILE.png")
+    parser.add_argument("--film", type=Path, metavar="FILE.gif")
     arguments = parser.parse_args()
-    if arguments.picture:
+    if path := arguments.picture or arguments.film:
         with tempfile.TemporaryDirectory() as folder:
-            take_picture(Path(folder), arguments.picture)
+            (take_picture if arguments.picture else take_film)(Path(folder), path)
         return
     columns = ["display", "first text, p50 (p95)", "whole text, p50", *COUNTED]
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
@@ -167,14 +176,46 @@ def count_requests(folder: Path, options: dict[str, Any]) -> dict[str, int]:
 
 def take_picture(folder: Path, path: Path) -> None:
     """A screen with a suggestion, just before it is accepted."""
-    with Neovim("0.12", folder, init=COLOURS, attach=False) as editor:
-        screen = Screen(editor.nvim, 66, 12)
-        editor.open("vowels.js", PICTURED)
-        editor.nvim.command("set number expandtab shiftwidth=2 laststatus=0 noruler")
-        editor.type("Gofor (let i = 0; i <lt> str.")
+    with Neovim("0.12", folder, init=COLOURS, attach=False, settings={}) as editor:
+        screen = open_pictured(editor)
+        editor.type("o" + "".join(TYPED))
         screen.follow(lambda _: False, 2)
-        screen.picture(path)
+        screen.picture().quantize(COLOURS_KEPT).save(path, optimize=True)
         print(f"{path}: {path.stat().st_size // 1024} KB; suggested: {screen.suggestion()!r}")
+
+
+def take_film(folder: Path, path: Path) -> None:
+    """Every screen between the first key and the accepted text, as long as it was there."""
+    frames: list[tuple[float, Image.Image]] = []
+    options = {"streaming": True, "settings": {}}
+    with Neovim("0.12", folder, init=COLOURS, attach=False, **options) as editor:
+        screen = open_pictured(editor)
+
+        def on_flush(now: float) -> bool:
+            frames.append((now, screen.picture()))
+            return False
+
+        for keys, seconds in [("o", 0.6), *((key, PACE) for key in TYPED), ("", 1.2), ("<Tab>", 2)]:
+            editor.type(keys)
+            screen.follow(on_flush, seconds)
+    # What is replaced within 30 ms nobody sees; GIF viewers could not show it either.
+    seen = [a for a, b in pairwise(frames) if b[0] - a[0] > 0.03] + frames[-1:]
+    times = [moment for moment, _ in seen]
+    lengths = [round((b - a) * 1000) for a, b in pairwise([*times, times[-1] + 2])]
+    palette = seen[-1][1].quantize(COLOURS_KEPT)  # one for all: only what changed is stored
+    first, *others = (image.quantize(palette=palette, dither=Dither.NONE) for _, image in seen)
+    first.save(path, save_all=True, append_images=others, duration=lengths, loop=0, optimize=True)
+    print(f"{path}: {path.stat().st_size // 1024} KB, {len(seen)} frames")
+
+
+def open_pictured(editor: Neovim) -> Screen:
+    """PICTURED on a small screen, the cursor at its end."""
+    screen = Screen(editor.nvim, 66, 12)
+    editor.open("vowels.js", PICTURED)
+    editor.nvim.command("set number expandtab shiftwidth=2 laststatus=0 noruler")
+    editor.type("G")
+    screen.follow(lambda _: False, 0.5)
+    return screen
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pynvim
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 
 #: Suggestions get this colour, by which their cells are known.
 SUGGESTION_COLOUR = 0x7A8594
@@ -89,22 +91,8 @@ class Screen:
             if self._colours.get(colour, {}).get("foreground") == SUGGESTION_COLOUR
         ).strip()
 
-    def picture(self, path: Path) -> None:
-        """Write the screen as PNG, in 64 colours."""
-        from matplotlib import font_manager
-        from PIL import Image, ImageDraw, ImageFont
-
-        fonts = {
-            bold: ImageFont.truetype(
-                font_manager.findfont(
-                    font_manager.FontProperties(
-                        family="DejaVu Sans Mono", weight="bold" if bold else "normal"
-                    )
-                ),
-                15,
-            )
-            for bold in (False, True)
-        }
+    def picture(self) -> Image.Image:
+        """The screen in full colour."""
         width, height = 9, 20
         image = Image.new("RGB", (width * len(self.cells[0]) + 20, height * len(self.cells) + 20))
         draw = ImageDraw.Draw(image)
@@ -117,11 +105,19 @@ class Screen:
                 if colour.get("reverse"):
                     front, back = back, front
                 place = (10 + x * width, 10 + y * height)
-                if (y, x) == self.cursor:
-                    draw.rectangle((*place, place[0] + 1, place[1] + height - 2), fill="#61afef")
-                elif back != BACKGROUND:
+                if back != BACKGROUND:
                     draw.rectangle(
                         (*place, place[0] + width - 1, place[1] + height - 1), fill=f"#{back:06x}"
                     )
-                draw.text(place, text, fill=f"#{front:06x}", font=fonts[bool(colour.get("bold"))])
-        image.quantize(64).save(path, optimize=True)
+                if (y, x) == self.cursor:
+                    draw.rectangle((*place, place[0] + 1, place[1] + height - 2), fill="#61afef")
+                draw.text(place, text, fill=f"#{front:06x}", font=_font(bool(colour.get("bold"))))
+        return image
+
+
+@cache
+def _font(bold: bool) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans Mono, which matplotlib brings along."""
+    weight = "bold" if bold else "normal"
+    wanted = font_manager.FontProperties(family="DejaVu Sans Mono", weight=weight)
+    return ImageFont.truetype(font_manager.findfont(wanted), 15)

@@ -315,6 +315,21 @@ def test_next_and_previous_candidates(display: dict[str, object], tmp_path: Path
         editor.wait("the second", lambda: editor.line() == "x = second()")
 
 
+@pytest.mark.parametrize("display", ["0.12-streaming", "0.10"], indirect=True)
+def test_more_candidates_are_asked_for_by_hand(
+    display: dict[str, object], tmp_path: Path
+) -> None:
+    with Neovim(folder=tmp_path, settings={"minConfidence": 0, "candidates": 3}, **display) as editor:
+        _, first = write_perimeter(editor, "candidates.py")
+        editor.type("<M-]>")
+        editor.wait("second candidate", lambda: "(2/" in editor.suggestion())
+        second = editor.suggestion()
+        assert second.rpartition(" (")[0] != first
+        editor.type("<Tab>")
+        wanted = PERIMETER + second.rpartition(" (")[0]
+        editor.wait("the second", lambda: editor.text().count(wanted))
+
+
 def test_one_display_at_a_time(tmp_path: Path) -> None:
     """Our display is wanted, and Neovim's is in use for other servers."""
     init = "vim.lsp.inline_completion.enable()\n"

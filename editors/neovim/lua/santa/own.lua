@@ -19,6 +19,7 @@ local TOKEN = 'santa-'
 ---@class santa.Shown: santa.Place
 ---@field items santa.Suggestion[]
 ---@field index integer
+---@field cycled? boolean the user has chosen among them
 
 local shown ---@type santa.Shown?
 local asked ---@type { client: vim.lsp.Client, id: integer, token: string, place: santa.Place }?
@@ -83,7 +84,8 @@ end
 ---@param items lsp.InlineCompletionItem[]
 ---@param encoding string
 ---@param final boolean
-local function receive(place, items, encoding, final)
+---@param step? integer how far from the first is the one to show
+local function receive(place, items, encoding, final, step)
   if not same(place, here()) or vim.fn.mode():sub(1, 1) ~= 'i' then
     return
   end
@@ -99,13 +101,15 @@ local function receive(place, items, encoding, final)
   if not final and kept and vim.startswith(kept, found[1].text) then
     return
   end
-  shown = vim.tbl_extend('force', place, { items = found, index = 1 })
+  shown = vim.tbl_extend('force', place, { items = found, index = 1 + (step or 0) % #found })
+  shown.cycled = step ~= nil
   draw()
 end
 
 ---@param place santa.Place
 ---@param kind integer
-local function ask(place, kind)
+---@param step? integer the user looks for the next or previous one
+local function ask(place, kind, step)
   cancel()
   local client = client_for(place.buf)
   if not client then
@@ -119,8 +123,8 @@ local function ask(place, kind)
   local id = rpc.request(client, 'textDocument/inlineCompletion', params, function(err, result)
     if asked and asked.token == token then
       asked = nil
-      receive(place, not err and result and (result.items or result) or {},
-        client.offset_encoding, true)
+      local items = not err and result and (result.items or result) or {}
+      receive(place, items, client.offset_encoding, true, step)
     end
   end, place.buf)
   asked = id and { client = client, id = id, token = token, place = place } or nil
@@ -212,8 +216,10 @@ end
 ---@param step 1|-1
 function M.cycle(step)
   local place = here()
-  if not same(shown, place) or #shown.items < 2 then
+  if not same(shown, place) then
     return ask(place, INVOKED)
+  elseif #shown.items < 2 then
+    return ask(place, INVOKED, step) -- who asks by hand may get more to choose from
   end
   shown.cycled = true
   shown.index = (shown.index - 1 + step) % #shown.items + 1
