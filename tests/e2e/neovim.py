@@ -22,7 +22,7 @@ PLUGIN = ROOT / "editors" / "neovim"
 EDITORS = ROOT / "build" / "neovim"
 #: The server as a command, which leaves its process id behind when it serves.
 SERVER = f"""#!/bin/sh
-[ "$1" = --stdio ] && echo $$ >"$0-id"
+[ "$1" = --stdio ] && echo $$ >"$0-id.part" && mv "$0-id.part" "$0-id"
 exec {sys.executable} -m santa_lsp "$@"
 """
 #: Nothing is held back for want of confidence.

@@ -117,8 +117,7 @@ def test_a_line_is_accepted(editor: Neovim) -> None:
 def test_what_is_typed_through_stays_and_is_not_doubled(editor: Neovim) -> None:
     """Neovim 0.12.4 by itself would insert the typed characters once more."""
     _, shown = write_perimeter(editor, "through.py")
-    editor.type(shown[:2])
-    editor.type("<Tab>")
+    editor.type(shown[:2] + "<Tab>")
     editor.wait("accepted text", lambda: editor.line() == PERIMETER + shown)
 
 
@@ -316,10 +315,10 @@ def test_next_and_previous_candidates(display: dict[str, object], tmp_path: Path
 
 
 @pytest.mark.parametrize("display", ["0.12-streaming", "0.10"], indirect=True)
-def test_more_candidates_are_asked_for_by_hand(
-    display: dict[str, object], tmp_path: Path
-) -> None:
-    with Neovim(folder=tmp_path, settings={"minConfidence": 0, "candidates": 3}, **display) as editor:
+def test_more_candidates_are_asked_for_by_hand(display: dict[str, object], tmp_path: Path) -> None:
+    with Neovim(
+        folder=tmp_path, settings={"minConfidence": 0, "candidates": 3}, **display
+    ) as editor:
         _, first = write_perimeter(editor, "candidates.py")
         editor.type("<M-]>")
         editor.wait("second candidate", lambda: "(2/" in editor.suggestion())

@@ -189,7 +189,8 @@ end
 ---@return boolean
 function M.accept(part)
   local place = here()
-  if not same(shown, place) then
+  -- Keys that came in quick succession: no event has told of the last ones yet.
+  if not same(shown, place) and not type_through(place) then
     return false
   end
   cancel()
