@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,27 @@ def test_an_emoji_before_the_cursor(opened: Opener) -> None:
     assert editor.suggestion().rstrip(")") == "value"
     editor.press("Tab")
     assert editor.saved().decode() == 'print("🎅🎄👩‍👩‍👧", end="") ; x = "🎁"; print(value)'
+
+
+def test_a_notebook_cell(window: Callable[..., Editor], tmp_path: Path) -> None:
+    cell = {"cell_type": "code", "source": ["import os\n"], "metadata": {}, "outputs": []}
+    language = {"language_info": {"name": "python"}}
+    notebook = {"cells": [cell], "metadata": language, "nbformat": 4, "nbformat_minor": 2}
+    file = tmp_path / "book.ipynb"
+    file.write_text(json.dumps(notebook))
+    program = scripted_server.program(tmp_path, " os.getcwd()")
+    editor = window({"santa.interpreter": None, "santa.server.path": str(program)})
+    editor.open(tmp_path, ready=False)
+    editor.page.locator(".explorer-folders-view").get_by_text(file.name).dblclick()
+    editor.file = file
+    editor.page.locator(".cell .monaco-editor .view-lines").click()
+    editor.status("ready")
+    editor.press("Control+End")
+    editor.type("path =")
+    assert editor.suggestion() == " os.getcwd()"
+    editor.press("Tab")
+    saved = json.loads(editor.saved())
+    assert "".join(saved["cells"][0]["source"]) == "import os\npath = os.getcwd()"
 
 
 LONG = " first_word + second_word + third_word"
