@@ -91,41 +91,53 @@ def play(peer: Peer, states: list[State], pause: float, bar: tqdm) -> dict[str, 
     return samples
 
 
-def figures(samples: list[Sample]) -> dict[str, float]:
-    """Of the completions with all their tokens; times in milliseconds."""
-    full = [sample for sample in samples if sample.generated_tokens == TOKENS]
-    found: dict[str, float] = {"requests": len(samples), "counted": len(full)}
-    for name in ("first_ms", "total_ms"):
-        values = [getattr(sample, name) for sample in full]
-        found[f"{name}_p50"] = round(percentile(values, 0.5), 1)
-        found[f"{name}_p95"] = round(percentile(values, 0.95), 1)
+def figures(samples: list[Sample]) -> dict[str, float | None]:
+    """Times in milliseconds; None where nothing was computed that could be timed.
+
+    To the first token of what was computed at all, to the last of what has all its tokens.
+    """
+    computed = [sample for sample in samples if sample.generated_tokens]
+    full = [sample for sample in computed if sample.generated_tokens == TOKENS]
+    found: dict[str, float | None] = {"requests": len(samples), "counted": len(full)}
+    for name, some in (("first_ms", computed), ("total_ms", full)):
+        values = [getattr(sample, name) for sample in some]
+        for share in (0.5, 0.95):
+            rank = round(percentile(values, share), 1) if values else None
+            found[f"{name}_p{100 * share:.0f}"] = rank
     for name in ("prompt_tokens", "prefilled_tokens"):
-        found[name] = statistics.median(getattr(sample, name) for sample in full)
-    found["prefilled_over_64"] = round(sum(s.prefilled_tokens > 64 for s in full) / len(full), 3)
+        values = [getattr(sample, name) for sample in computed]
+        found[name] = statistics.median(values) if values else None
+    found["over_64"] = sum(sample.prefilled_tokens > 64 for sample in computed)
     return found
 
 
-def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+def table(results: dict[str, dict[str, dict[str, float | None]]]) -> str:
     """Markdown: a line for each server, cold and warm, and what ours is of each other one."""
     lines = [
-        "| | server | counted | prompt | prefilled | > 64 | first p50 | p95 | all 16 p50 | p95 |",
+        "| | server | of 16 | prompt | prefilled | > 64 | first p50 | p95 | all 16 p50 | p95 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     times = ("first_ms_p50", "first_ms_p95", "total_ms_p50", "total_ms_p95")
     for phase in ("cold", "warm"):
         ours = results["santa-lsp"][phase]
         for name, found in ((name, result[phase]) for name, result in results.items()):
-            shown = [
-                f"{found['counted']:.0f}/{found['requests']:.0f}",
-                f"{found['prompt_tokens']:.0f}",
-                f"{found['prefilled_tokens']:.0f}",
-                f"{found['prefilled_over_64']:.0%}",
-            ]
+            shown = [f"{_number(found['counted'])}/{_number(found['requests'])}"]
+            shown += [_number(found[each]) for each in ("prompt_tokens", "prefilled_tokens")]
+            shown.append(_number(found["over_64"]))
             for each in times:
-                ratio = "" if name == "santa-lsp" else f" (×{ours[each] / found[each]:.2f})"
-                shown.append(f"{found[each]:.0f}{ratio}")
+                mine, theirs = ours[each], found[each]
+                compared = name != "santa-lsp" and mine is not None and theirs is not None
+                ratio = f" (×{mine / theirs:.2f})" if compared else ""
+                shown.append(_number(theirs) + ratio)
             lines.append("| " + " | ".join([phase, name, *shown]) + " |")
     return "\n".join([*lines, "", "Milliseconds; in brackets what ours takes of that."])
+
+
+def _number(value: float | None) -> str:
+    """Whole, or one digit after the point where it is small."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if value < 20 and value % 1 else f"{value:.0f}"
 
 
 def plot(samples: dict[str, dict[str, list[Sample]]], output: Path, title: str) -> None:
