@@ -42,7 +42,7 @@ from santa_lsp.bench.session import read
 from santa_lsp.bench.typist import Typist
 
 TOKENS = 16
-COLD_FILES = 3
+COLD_FILES = 2
 
 State = tuple[str, str]  # the text before the cursor, and after it
 
