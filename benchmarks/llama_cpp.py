@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--context", type=int, help="tokens of the file; default 1000, or 3/4 fits")
     parser.add_argument("--pause", type=float, default=0.2, help="seconds before the next key")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--our-threads", type=int, help="default: the same")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--orders", nargs="+", choices=("psm", "spm"), default=["psm", "spm"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
@@ -198,8 +199,9 @@ def main() -> None:
     found = keystrokes(arguments.session, tokens, context)
     states = [state for state, _ in zip(found, range(arguments.keys), strict=False)]
 
+    our_threads = arguments.our_threads or arguments.threads
     servers: dict[str, Callable[[], Peer]] = {
-        "santa-lsp": lambda: SantaLsp(made.model_dir, arguments.threads, TOKENS)
+        "santa-lsp": lambda: SantaLsp(made.model_dir, our_threads, TOKENS)
     }
     for order in arguments.orders:
         servers[f"llama.cpp {order}"] = lambda order=order: LlamaCpp(

@@ -24,6 +24,7 @@ class SantaLsp:
                 "model": str(model_dir),
                 "threads": threads,
                 "debounceMs": 0,
+                "latencyBudgetMs": 60_000,  # the whole prompt, however long it takes
                 "maxNewTokens": tokens,
                 "minConfidence": 0,
                 "multiline": "never",
