@@ -8,7 +8,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -89,6 +89,22 @@ class LlamaCpp:
             generated_tokens=timings["predicted_n"],
             text=text,
         )
+
+    def best_next(self, prompt_ids: Sequence[int], count: int) -> dict[int, float]:
+        """The most probable tokens after a prompt, with their log probabilities (nats)."""
+        options = {"n_predict": 1, "n_probs": count, "temperature": 0, "cache_prompt": False}
+        found = self._post("/completion", {"prompt": list(prompt_ids), **options})
+        best = found["completion_probabilities"][0]["top_logprobs"]
+        return {each["id"]: each["logprob"] for each in best}
+
+    def tokenize(self, text: str) -> list[int]:
+        """Its own token ids of a text."""
+        ids: list[int] = self._post("/tokenize", {"content": text})["tokens"]
+        return ids
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        self._connection.request("POST", path, json.dumps(body), _JSON)
+        return json.loads(self._connection.getresponse().read())
 
     def _stream(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The events of a streamed completion."""
