@@ -49,6 +49,7 @@ class Settings:
     min_confidence: float = 0.4
     candidates: int = 1
     exclude: tuple[str, ...] = EXCLUDED
+    fallback_completion: bool = True
     streaming: bool = True
     log_level: str = "warning"
 
@@ -122,6 +123,7 @@ _CHECKS: dict[str, _Check] = {
         "a list of globs",
         lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     ),
+    "fallback_completion": _Check("true or false", lambda value: isinstance(value, bool)),
     "streaming": _Check("true or false", lambda value: isinstance(value, bool)),
     "log_level": _one_of("error", "warning", "info", "debug"),
 }

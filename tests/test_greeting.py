@@ -105,6 +105,9 @@ def initialize(capabilities: object, **fields: object) -> dict[str, Any]:
     return {"processId": None, "rootUri": None, "capabilities": capabilities, **fields}
 
 
+VSCODE_PARAMS, NEOVIM_PARAMS = initialize(VSCODE), initialize(NEOVIM)
+
+
 def encodings(*names: str) -> dict[str, Any]:
     return {"general": {"positionEncodings": names}}
 
@@ -147,14 +150,36 @@ def reply_of_pygls(params: object) -> dict[str, Any]:
         initialize({}, rootUri="file:///a", workspaceFolders=[{"uri": "file:///a", "name": "a"}]),
         initialize({}, rootPath="/a", processId=1, trace="verbose", locale="fr"),
         initialize({}, initializationOptions={"model": "x", "unknown": [1]}, workDoneToken=3),
-        initialize(VSCODE),
-        initialize(NEOVIM),
+        VSCODE_PARAMS,
+        NEOVIM_PARAMS,
     ],
     ids=lambda params: json.dumps(params)[49:120],
 )
 def test_it_is_what_pygls_would_reply(params: dict[str, Any]) -> None:
     params = json.loads(json.dumps(params))
-    assert greet(params) == reply_of_pygls(params)["result"]
+    expected = reply_of_pygls(params)["result"]
+    if params in (VSCODE_PARAMS, NEOVIM_PARAMS):
+        assert expected["capabilities"].pop("completionProvider") == {}
+    assert greet(params) == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "offered"),
+    [
+        (initialize({}), True),
+        (initialize({"textDocument": {}}), True),
+        (initialize({"textDocument": {"inlineCompletion": {}}}), False),
+        (initialize({}, initializationOptions={"fallbackCompletion": False}), False),
+        (initialize({}, initializationOptions={"fallbackCompletion": True}), True),
+    ],
+    ids=json.dumps,
+)
+def test_the_list_is_offered_to_clients_without_inline_completion(
+    params: dict[str, Any], offered: bool
+) -> None:
+    reply = greet(params)
+    assert reply is not None
+    assert ("completionProvider" in reply["capabilities"]) == offered
 
 
 @pytest.mark.parametrize(

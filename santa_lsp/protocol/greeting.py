@@ -1,6 +1,7 @@
 """The reply to `initialize`, without pygls: the one thing an editor waits for at the start.
 
-It is what pygls would reply for the handlers of santa_lsp.server; tests/test_greeting.py compares.
+It is what pygls would reply for the handlers of santa_lsp.server, but for the list of completions,
+which clients with inline completion are not offered; tests/test_greeting.py compares.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def greet(params: object) -> dict[str, Any] | None:
         },
         "experimental": EXPERIMENTAL,
     }
+    if _wants_fallback(capabilities, params):
+        offered["completionProvider"] = {}
     if notebook is not None:
         offered["notebookDocumentSync"] = {
             "notebookSelector": [{"notebook": "*", "cells": [{"language": "python"}]}]
@@ -57,3 +60,12 @@ def greet(params: object) -> dict[str, Any] | None:
         "capabilities": offered,
         "serverInfo": {"name": "santa-lsp", "version": __version__},
     }
+
+
+def _wants_fallback(capabilities: dict[str, Any], params: object) -> bool:
+    """Whether the client has no inline completion, and its options do not forbid the list."""
+    options = params.get("initializationOptions") if isinstance(params, dict) else None
+    if isinstance(options, dict) and options.get("fallbackCompletion") is False:
+        return False
+    text_document = capabilities.get("textDocument")
+    return not (isinstance(text_document, dict) and "inlineCompletion" in text_document)

@@ -20,6 +20,7 @@ from santa_lsp.engine import EngineError
 from santa_lsp.postprocess import Drop
 from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.wire import Wire
+from santa_lsp.server.fallback import as_inline, as_list
 from santa_lsp.server.places import Place, end_of_change, place_of
 from santa_lsp.server.session import LOG_LEVELS, SantaServer
 from santa_lsp.settings import Settings
@@ -121,6 +122,15 @@ def build_server(base: Settings, problems: list[str]) -> SantaServer:
         return types.InlineCompletionList(
             [place.item(text, document, number) for number, text in enumerate(texts)]
         )
+
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())
+    async def completion(params: types.CompletionParams) -> types.CompletionList | None:
+        """The same in the ordinary list; offered to clients without inline completion."""
+        document = server.document(params.text_document.uri)
+        if document is None or not server.settings.fallback_completion:
+            return None
+        before = place_of(document, as_inline(params), server.encoding).context.line_prefix
+        return as_list(await inline_completion(as_inline(params)), before)
 
     @server.command("santa.accepted")
     def accepted(*arguments: Any) -> None:

@@ -1,0 +1,48 @@
+"""Inline completions in the ordinary list, for editors that know no other (Helix, Zed, Kate, …)."""
+
+from __future__ import annotations
+
+import re
+
+from lsprotocol import types
+
+from santa_lsp.protocol.messages import InlineCompletionParams
+
+#: What editors compare the items of a list with. ASCII, so that characters are positions.
+_WORD = re.compile(r"[A-Za-z0-9_]*\Z")
+LONGEST_LABEL = 60
+
+
+def as_inline(params: types.CompletionParams) -> InlineCompletionParams:
+    """The request as one for inline completion; lists open by themselves while somebody types."""
+    return InlineCompletionParams(
+        context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+        position=params.position,
+        text_document=params.text_document,
+    )
+
+
+def as_list(found: types.InlineCompletionList | None, line_prefix: str) -> types.CompletionList:
+    """The items with the word before the cursor in front; to be asked for again at each key."""
+    match = _WORD.search(line_prefix)
+    word = match[0] if match else ""
+    items = []
+    for item in found.items if found else []:
+        text = word + str(item.insert_text)
+        assert item.range is not None  # ours always have one
+        start = item.range.start
+        begin = types.Position(start.line, start.character - len(word))
+        label = text.strip().split("\n")[0]
+        items.append(
+            types.CompletionItem(
+                label=label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…",
+                kind=types.CompletionItemKind.Text,
+                detail="santa-lsp",
+                documentation=text if text.strip() != label else None,
+                filter_text=text,
+                sort_text="0",
+                text_edit=types.TextEdit(types.Range(begin, item.range.end), text),
+                command=item.command,
+            )
+        )
+    return types.CompletionList(is_incomplete=True, items=items)
