@@ -1,0 +1,74 @@
+"""What a keystroke costs with its anchor in place, without one, and beside work ahead.
+
+    python -m benchmarks.warm_keystroke [--model NAME|DIR] [--threads N] [--tokens N] [--new N]
+
+Through the engine alone: no editor, no protocol. Milliseconds to the first token and to the last;
+medians of 5. "beside" is a warm keystroke while another anchor of that length is being computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import threading
+import time
+from statistics import median
+
+from santa_lsp import models
+from santa_lsp.engine import GenerationParameters
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+
+RUNS = 5
+
+
+def once(engine: CTranslate2Engine, ids: list[int], new: int) -> tuple[float, float]:
+    """Milliseconds to the first token and to the last of one generation."""
+    times: list[float] = []
+    started = time.perf_counter()
+    engine.generate(
+        ids, GenerationParameters(new), lambda token: bool(times.append(time.perf_counter()))
+    )
+    return 1000 * (times[0] - started), 1000 * (times[-1] - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="santa-mini", metavar="NAME|DIR")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--tokens", type=int, default=1000, help="in the prompt (default 1000)")
+    parser.add_argument("--new", type=int, default=16, help="generated (default 16)")
+    arguments = parser.parse_args()
+    engine = CTranslate2Engine(models.find(arguments.model), "cpu", threads=arguments.threads)
+    assert engine.fim is not None
+    length = min(arguments.tokens, engine.n_positions - arguments.new - 16)
+    source = engine.encode(inspect.getsource(argparse))
+    after, before = source[: length // 4], source[length // 4 : length - 12]
+    typed = engine.encode("\n    selected = item")[:8]
+
+    def prompt(start: int) -> list[int]:
+        """Another start each time, so that nothing of it has been computed."""
+        fim = engine.fim
+        assert fim is not None
+        return [fim.prefix, fim.suffix, source[start], *after, fim.middle, *before]
+
+    once(engine, prompt(0)[:40], 2)
+    cold = [once(engine, prompt(run) + typed, arguments.new) for run in range(RUNS)]
+    warm = [once(engine, prompt(0) + typed[: 4 + run], arguments.new) for run in range(RUNS)]
+    beside = []
+    for run in range(RUNS):
+        thread = threading.Thread(target=engine.prepare, args=(prompt(100 + run) + typed,))
+        thread.start()
+        beside.append(once(engine, prompt(0) + typed[: 4 + run], arguments.new))
+        thread.join()
+    print(f"{engine.model.name}, prompt of {length} tokens, {arguments.new} new (ms)")
+    for name, runs in (("cold", cold), ("warm", warm), ("beside", beside)):
+        first, last = (median(values) for values in zip(*runs, strict=True))
+        print(f"{name:<8} first token {first:9.1f}   all {last:9.1f}")
+    ratio = [median(w[i] for w in warm) / median(c[i] for c in cold) for i in (0, 1)]
+    print(f"warm / cold: first token {ratio[0]:.3f}, all {ratio[1]:.3f}")
+
+
+if __name__ == "__main__":
+    main()
