@@ -88,7 +88,7 @@ def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     rest = context.line_suffix.rstrip()
     if rest:
         length = overlap(text, rest)
-        if "\n" in text or _unclosed(text[: len(text) - length])[-1:] == [rest[:1]]:
+        if "\n" in text or _unclosed(text[: len(text) - length], context)[-1:] == [rest[:1]]:
             return text
         return text[: len(text) - length]
     following = context.suffix.lstrip("\n")
@@ -111,16 +111,16 @@ def cut_at_standing_closer(text: str, context: CompletionContext) -> str:
     """
     standing = context.line_suffix.lstrip()[:1]
     if standing in _PAIRS.values():
-        for index, character in _outside_strings(text):
-            if character == standing and _unclosed(text[:index])[-1:] != [standing]:
+        for index, character in _outside_strings(text, context):
+            if character == standing and _unclosed(text[:index], context)[-1:] != [standing]:
                 return text[:index]
     return text
 
 
-def _unclosed(text: str) -> list[str]:
+def _unclosed(text: str, context: CompletionContext) -> list[str]:
     """The closing brackets that the text still needs, the next one last."""
     needed: list[str] = []
-    for _, character in _outside_strings(text):
+    for _, character in _outside_strings(text, context):
         if character in _PAIRS:
             needed.append(_PAIRS[character])
         elif needed and character == needed[-1]:
@@ -128,16 +128,18 @@ def _unclosed(text: str) -> list[str]:
     return needed
 
 
-def _outside_strings(text: str) -> Iterator[tuple[int, str]]:
-    """The characters that no quotation marks enclose, as far as one can tell without a parser."""
+def _outside_strings(text: str, context: CompletionContext) -> Iterator[tuple[int, str]]:
+    """The characters of a completion that no quotation marks enclose, as far as one can tell
+    without a parser; the cursor may be inside some."""
     quote = ""
-    for index, character in enumerate(text):
+    start = len(context.line_prefix)
+    for index, character in enumerate(context.line_prefix + text):
         if quote:
             quote = "" if character in (quote, "\n") else quote
         elif character in "\"'`":
             quote = character
-        else:
-            yield index, character
+        elif index >= start:
+            yield index - start, character
 
 
 def overlap(text: str, following: str) -> int:
@@ -239,6 +241,7 @@ def settled(text: str, context: CompletionContext) -> str:
         if any(other.strip().startswith(line) for other in near if other.strip()):
             return ""
     else:
-        # Whole lines only: the last one may still close the block, overlap, or repeat.
-        kept = kept[: kept.rfind("\n")]
+        # Whole lines only: the last one may still close the block, overlap, or repeat. Nor those
+        # that the text ends with if it ends here, and that stand after the cursor.
+        kept = trim_suffix_overlap(kept[: kept.rfind("\n")], context)
     return kept.rstrip()

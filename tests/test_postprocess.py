@@ -65,6 +65,7 @@ def test_what_stands_after_the_cursor_is_not_said_again(around: str, text: str, 
         ("x = [║]", "f(1), 2]\ny = 3", "f(1), 2"),
         ("print(║)", "':)', x)", "':)', x"),
         ("print(║);", '"a" + b);', '"a" + b'),
+        ('if (x == "l║)', 'ocal") {', 'ocal"'),
         ("f(║", "x)\ny", "x)\ny"),
         ("f(║ + 1)", "x)", "x)"),
     ],
@@ -143,3 +144,9 @@ def test_settled_text_is_never_taken_back(text: str, cut: int, prefix: str, suff
 def test_settled_text_comes_before_the_end() -> None:
     context = at_cursor("total = ║\n")
     assert postprocess.settled("sum(values", context) == "sum(values"
+
+
+def test_lines_that_stand_after_the_cursor_are_not_settled() -> None:
+    context = at_cursor("if (a) {\n  ║\n} else {\n  b();\n}\n")
+    text = "c();\n  d();\n} else {\n  e"
+    assert postprocess.settled(text, context) == "c();\n  d();"
