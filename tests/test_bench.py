@@ -91,7 +91,7 @@ def test_the_real_server_is_benched_and_drawn(
 ) -> None:
     written, drawn = tmp_path / "run.json", tmp_path / "run.svg"
     files = ("--json", str(written), "--plot", str(drawn))
-    status, printed, told = bench(capsys, "--session", "python", "--minutes", "0.05", *files)
+    status, printed, told = bench(capsys, "--session", "python", "--minutes", "0.02", *files)
     assert status == 0, told
     for words in ("at a person's pace", "as fast as it answers", "peak memory", "santa-mini"):
         assert words in printed
