@@ -10,7 +10,9 @@ import asyncio
 import dataclasses
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from santa_lsp.context import CompletionContext
 from santa_lsp.model_thread import ModelThread
@@ -38,6 +40,11 @@ def following(context: CompletionContext, text: str) -> list[CompletionContext]:
     return [typed, dataclasses.replace(typed, prefix=f"{typed.prefix}\n{indent}")]
 
 
+T = TypeVar("T")
+Key = tuple[str, str, str]
+Begun = dict[Key, asyncio.Future[None]]
+
+
 class Ahead:
     """What is being computed ahead of the user. To be used on the event loop."""
 
@@ -48,8 +55,9 @@ class Ahead:
         self._calibrating: asyncio.Task[None] | None = None
         self._stop = threading.Event()
         self._pause = threading.Event()  # of the measurement
-        self._wanted: set[tuple[str, str, str]] = set()  # the last that were expected
-        self._expected: dict[tuple[str, str, str], asyncio.Future[None]] = {}  # not there yet
+        self._wanted: set[Key] = set()  # the last that were expected
+        self._begun: Begun = {}  # which of them are being computed
+        self._busy: asyncio.Future[Any] | None = None  # with what the thread is
 
     def rest(self, look: Callable[[], CompletionContext | None]) -> None:
         """The cursor is somewhere: compute an anchor there if it stays for longer than a key takes.
@@ -69,8 +77,8 @@ class Ahead:
         self.give_way()
         self._stop, self._wanted = threading.Event(), keys
         loop = asyncio.get_running_loop()
-        self._expected = {_key(context): loop.create_future() for context in contexts}
-        self._expecting = loop.create_task(self._expect(contexts, self._expected, self._stop))
+        self._begun = {} if self._is_busy() else {_key(contexts[0]): loop.create_future()}
+        self._expecting = loop.create_task(self._expect(contexts, self._begun, self._stop))
 
     def calibrate(self, settings: Settings) -> None:
         """Measure the model that has been loaded, if it never was here, once nobody types."""
@@ -81,43 +89,65 @@ class Ahead:
     async def arrival(self, context: CompletionContext) -> None:
         """Return when what is being computed for exactly this context is there; at once if
         nothing is."""
-        if (future := self._expected.get(_key(context))) is not None:
+        if (future := self._begun.get(_key(context))) is not None:
             await asyncio.shield(future)
 
     def give_way(self) -> None:
         """Somebody waits for something else: stop at the next token."""
         self._stop.set()
         self._pause.set()
-        for future in self._expected.values():
+        for future in self._begun.values():
             if not future.done():
                 future.set_result(None)
-        self._expected, self._wanted = {}, set()
+        self._begun, self._wanted = {}, set()
+
+    def _is_busy(self) -> bool:
+        return self._busy is not None and not self._busy.done()
+
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """One thing after the other; one that is cancelled while it waits is not begun.
+
+        So what waits is what is wanted now, and nothing piles up behind a long prefill.
+        """
+        while self._busy is not None and not self._busy.done():
+            await asyncio.wait({self._busy})
+        task = asyncio.ensure_future(work())
+        self._busy = task
+        return await asyncio.shield(task)  # begun, it goes on whoever loses interest
 
     async def _calibrate(self, settings: Settings) -> None:
         while True:
             self._pause = stop = threading.Event()
             await asyncio.sleep(IDLE)
-            if not stop.is_set() and await self._model.calibrate(settings, stop):
+            measure = partial(self._model.calibrate, settings, stop)
+            if not stop.is_set() and await self._in_turn(measure):
                 return
 
     async def _rest(self, look: Callable[[], CompletionContext | None]) -> None:
         await asyncio.sleep(self._rhythm.pause())
+        await self._in_turn(partial(self._prepare, look))
+
+    async def _prepare(self, look: Callable[[], CompletionContext | None]) -> None:
         if (context := look()) is not None:
-            # From here on it cannot be stopped, and another rest must not wait for it.
-            await asyncio.shield(self._model.prepare(context))
+            await self._model.prepare(context)
 
     async def _expect(
-        self,
-        contexts: list[CompletionContext],
-        expected: dict[tuple[str, str, str], asyncio.Future[None]],
-        stop: threading.Event,
+        self, contexts: list[CompletionContext], begun: Begun, stop: threading.Event
     ) -> None:
         for context in contexts:
-            await self._model.prefetch(context, stop)
-            if not (future := expected[_key(context)]).done():
-                future.set_result(None)
-            expected.pop(_key(context), None)
+            await self._in_turn(partial(self._prefetch, context, begun, stop))
+
+    async def _prefetch(
+        self, context: CompletionContext, begun: Begun, stop: threading.Event
+    ) -> None:
+        if stop.is_set():
+            return
+        future = begun.setdefault(_key(context), asyncio.get_running_loop().create_future())
+        await self._model.prefetch(context, stop)
+        begun.pop(_key(context), None)
+        if not future.done():
+            future.set_result(None)
 
 
-def _key(context: CompletionContext) -> tuple[str, str, str]:
+def _key(context: CompletionContext) -> Key:
     return context.uri, context.prefix, context.suffix

@@ -26,9 +26,12 @@ class Slow(ScriptedEngine):
         super().__init__(text)
         self.allowed = threading.Semaphore(0)
         self.prepared: list[list[int]] = []
+        self.prepares: threading.Semaphore | None = None  # how many may end
 
     def prepare(self, prompt_ids: Sequence[int]) -> int:
         self.prepared.append(list(prompt_ids))
+        if self.prepares is not None:
+            self.prepares.acquire()
         return len(prompt_ids)
 
     def generate(
@@ -158,3 +161,30 @@ async def test_nothing_is_prepared_in_a_file_that_is_excluded(
     await asyncio.sleep(0.02)
     await model.prepare(at_cursor("a║"))
     assert len(engine.prepared) == 1
+
+
+async def test_nothing_piles_up_behind_a_long_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places that the cursor has left meanwhile are not prepared; and no request waits for it."""
+    monkeypatch.setattr(Rhythm, "pause", lambda self: 0.0)
+    engine = Slow("value")
+    engine.prepares = threading.Semaphore(0)
+    ahead, model, _ = await ahead_of(engine)
+    for text in ("a║", "ab║", "abc║", "abcd║"):
+        ahead.rest(lambda text=text: at_cursor(text))  # type: ignore[misc]
+        while not engine.prepared:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+    context = at_cursor("x = ║")
+    ahead.expect([context])
+    await ahead.arrival(context)  # it has not begun: at once
+    ahead.give_way()
+    engine.allowed.release(99)
+    assert isinstance(
+        await model.complete(context, threading.Event(), lambda text: None, Work()), Completion
+    )
+    assert len(engine.prepared) == 1
+    engine.prepares.release(99)
+    while len(engine.prepared) < 2:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    assert [prompt[-1] for prompt in engine.prepared] == [ord("a"), ord("d")]
