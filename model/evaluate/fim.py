@@ -125,7 +125,7 @@ def fill(recorder: Recorder, gaps: Sequence[Gap]) -> Iterator[Said]:
         config = CompleterConfig(
             max_new_tokens=MAX_NEW_TOKENS[gap.kind],
             multiline="never" if gap.kind == "single-line" else "always",
-            time_limit_ms=3_600_000,
+            time_limit_ms=3_600_000,  # a busy machine gives the same answers
         )
         completer = Completer(recorder, config, CompletionCache())
         context = CompletionContext(gap.language, "", gap.prefix, gap.suffix, trigger="invoked")

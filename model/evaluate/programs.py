@@ -31,13 +31,13 @@ class Programs:
     """A context manager that runs programs."""
 
     def __init__(self, arguments: argparse.Namespace, needed: Iterable[str] = ()) -> None:
-        """Raises EvaluateError when a needed language, or the sandbox, is not to be had."""
+        """Raises EvaluateError when a needed language, or a sandbox for it, is not to be had."""
         self._find = cache(lambda name: languages.find(name, arguments.timeout))
+        self._sandbox = Sandbox(confined=not arguments.no_sandbox)
         try:
             for name in needed:
                 self._find(name)
-            self._sandbox = Sandbox(confined=not arguments.no_sandbox)
-            self._sandbox.check()
+                self._sandbox.check()
         except ExecutionError as error:
             hint = "" if arguments.no_sandbox else "; --no-sandbox runs programs unconfined"
             raise EvaluateError(str(error) + (hint if "sandbox" in str(error) else "")) from error

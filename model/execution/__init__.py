@@ -88,8 +88,6 @@ class Sandbox:
 
     def __init__(self, *, confined: bool = True) -> None:
         """`confined=False` leaves limits and process group alone: programs can do what you can."""
-        if sys.platform != "linux":
-            raise ExecutionError("programs can be run on Linux only")
         self._confined = confined
         self._folder = tempfile.TemporaryDirectory(prefix="santa-", ignore_cleanup_errors=True)
 
@@ -100,7 +98,9 @@ class Sandbox:
         self._folder.cleanup()
 
     def check(self) -> None:
-        """Raises ExecutionError when this machine cannot confine a program."""
+        """Raises ExecutionError when this machine cannot run a program, or not confine it."""
+        if sys.platform != "linux":
+            raise ExecutionError("programs can be run on Linux only")
         nothing = (os.path.realpath(sys.executable), "-I", "-S", "-c", "")
         with tempfile.TemporaryDirectory(dir=self._folder.name) as outer:
             (folder := Path(outer) / "program").mkdir()
