@@ -57,12 +57,12 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """For the parameters that are trained; vectors have no weight decay."""
+    """For the parameters that are trained; vectors have no weight decay, adapters never Muon."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     hidden = [
         p
         for name, p in trained
-        if config.optimizer == "muon" and ".h." in name and name.endswith("weight") and p.dim() == 2
+        if config.optimizer == "muon" and ".h." in name and ".lora_" not in name and p.dim() == 2
     ]
     others = [p for _, p in trained if not any(p is each for each in hidden)]
     adamw = torch.optim.AdamW(

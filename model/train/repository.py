@@ -13,7 +13,7 @@ from model.train.errors import TrainError
 
 #: Passes over a small repository, each cut differently, and tokens after which more do not help.
 MOST_EPOCHS = 12
-ENOUGH_TOKENS = 3_000_000
+ENOUGH_TOKENS = 2_000_000
 #: Like an editor's: most cuts in lines, nearly every example cut.
 FIM_RATE, LINE_RATE = 0.9, 0.8
 #: One file in this many is held out, to watch the loss on.
