@@ -60,6 +60,17 @@ end
 return text:sub(1, -2)
 """
 
+STATISTICS = """
+local client = assert(vim.lsp.get_clients({ name = 'santa' })[1])
+local params = { command = 'santa.statistics' }
+local send = client.request_sync
+local ask = 'workspace/executeCommand'
+if vim.fn.has('nvim-0.11') == 1 then
+  return assert(send(client, ask, params, 10000)).result
+end
+return assert(send(ask, params, 10000)).result
+"""
+
 PENDING = """
 for _, client in ipairs(vim.lsp.get_clients({ name = 'santa' })) do
   for _, request in pairs(client.requests) do
@@ -200,6 +211,10 @@ class Neovim:
 
     def status(self) -> list[str]:
         return list(self.lua("return require('santa.status').long()"))
+
+    def statistics(self) -> dict[str, Any]:
+        """What the server counts."""
+        return dict(self.lua(STATISTICS))
 
     def server_process(self) -> int:
         """The process id of the server started last."""

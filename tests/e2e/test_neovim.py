@@ -76,6 +76,15 @@ def test_a_suggestion_is_shown_and_tab_accepts_it(editor: Neovim) -> None:
     editor.wait("written file", lambda: path.read_text() == wanted)
 
 
+def test_the_server_works_ahead_where_the_cursor_is(
+    display: dict[str, object], tmp_path: Path
+) -> None:
+    with Neovim(folder=tmp_path, **display) as nvim:
+        nvim.open("ahead.py", SHAPES)
+        nvim.wait("anchor", lambda: nvim.statistics()["anchors"]["built"])
+        assert nvim.statistics()["requests"] == 0
+
+
 def test_undo_after_an_accept_is_one_step(editor: Neovim) -> None:
     _, shown = write_perimeter(editor, "undo.py")
     editor.type("<Tab>")

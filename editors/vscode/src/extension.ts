@@ -2,6 +2,7 @@
 
 import * as vscode from 'vscode';
 
+import { watchCursor } from './cursor';
 import { askWheel, installSource } from './installing';
 import { askModel, askSnooze, showMenu } from './menu';
 import { Session } from './session';
@@ -54,6 +55,7 @@ export function activate(context: vscode.ExtensionContext): void {
     switches,
     switches.onDidChange(showWhetherOff),
     vscode.window.onDidChangeActiveTextEditor(showWhetherOff),
+    watchCursor((editor) => void running.sendCursor(editor)),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (PROCESS_SETTINGS.some((name) => event.affectsConfiguration(name))) {
         void running.start();

@@ -77,6 +77,17 @@ export class Session {
     await vscode.commands.executeCommand('editor.action.inlineSuggest.hide');
   }
 
+  /** Tell the server where the cursor is, as far as it concerns the server. */
+  async sendCursor(editor: vscode.TextEditor | undefined): Promise<void> {
+    const { client } = this;
+    if (editor && client?.state === State.Running && !this.switches.off(editor.document)) {
+      await client.sendNotification('santa/cursor', {
+        textDocument: { uri: client.code2ProtocolConverter.asUri(editor.document.uri) },
+        position: client.code2ProtocolConverter.asPosition(editor.selection.active),
+      });
+    }
+  }
+
   async sendSettings(): Promise<void> {
     if (this.client?.state === State.Running) {
       await sendSettings(this.client, this.settingNames);
@@ -113,6 +124,7 @@ export class Session {
       this.giveUp(error as Error);
       return;
     }
+    void this.sendCursor(vscode.window.activeTextEditor);
     void this.offerUpdate(this.server);
   }
 

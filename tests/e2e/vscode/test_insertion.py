@@ -122,6 +122,17 @@ def test_a_notebook_cell(window: Callable[..., Editor], tmp_path: Path) -> None:
     assert "".join(saved["cells"][0]["source"]) == "import os\npath = os.getcwd()"
 
 
+def test_the_server_works_ahead_where_the_cursor_goes(opened: Opener, tmp_path: Path) -> None:
+    editor = opened("import os\nimport sys\n", says=" nothing")
+    editor.press("Control+End")
+    prepared = tmp_path / "prepared"
+    until(
+        lambda: prepared.exists() and prepared.read_text().endswith("import os\nimport sys\n"),
+        "the place that the cursor has gone to is prepared",
+    )
+    assert editor.suggestion_now() == ""
+
+
 LONG = " first_word + second_word + third_word"
 
 

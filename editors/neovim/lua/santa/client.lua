@@ -213,6 +213,16 @@ function M.restart()
   end))
 end
 
+--- Where the cursor is without an edit: the server works ahead there.
+---@param buf integer
+local function tell_cursor(buf)
+  local client = client_for_display(buf)
+  if client then
+    local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+    rpc.notify(client, 'santa/cursor', params)
+  end
+end
+
 function M.start()
   M.display().start(client_for_display, config.options.streaming)
   local group = api.nvim_create_augroup('santa.client', { clear = true })
@@ -220,6 +230,14 @@ function M.start()
     group = group,
     callback = function(event)
       M.attach(event.buf)
+    end,
+  })
+  api.nvim_create_autocmd({ 'BufEnter', 'CursorHold', 'InsertEnter', 'LspAttach' }, {
+    group = group,
+    callback = function(event)
+      if event.buf == api.nvim_get_current_buf() then
+        tell_cursor(event.buf)
+      end
     end,
   })
   M.attach_all()

@@ -64,6 +64,17 @@ function M.request(client, method, params, callback, buf)
   return sent and id or nil
 end
 
+---@param client vim.lsp.Client
+---@param method string
+---@param params table
+function M.notify(client, method, params)
+  if methods_take_self then
+    client:notify(method, params)
+  else
+    client.notify(method, params)
+  end
+end
+
 --- Run one of the server's commands.
 ---@param client vim.lsp.Client
 ---@param command string

@@ -1,0 +1,110 @@
+"""What fine-tuning on a repository brings, on files of it that training has not seen.
+
+    python -m benchmarks.fine_tuning REPOSITORY OUT [--model NAME|DIR] [--tasks 3000]
+
+One Python file in four is held out, by a hash of its path; the model is fine-tuned on the rest as
+anybody would (`python -m model.train --init-from MODEL --data … --out …`), and both models fill
+in single lines taken out of the held-out files: whole ones, and their rests from a random column
+on, as when one stops typing there. Exact match, greedy, and a paired test between the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from santa_lsp import models
+
+HELD_OUT = 4
+SEED = 0
+
+
+def split(repository: Path, train: Path) -> list[Path]:
+    """Copy `repository` to `train` without the held-out files, whose paths are returned."""
+    shutil.copytree(repository, train)
+    held_out = []
+    for file in sorted(repository.rglob("*.py")):
+        name = str(file.relative_to(repository))
+        if int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT == 0:
+            held_out.append(file)
+            (train / name).unlink()
+    return held_out
+
+
+def gaps(file: Path, name: str, rng: random.Random) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each line of a file that holds code, as a task to fill in: whole, and its rest."""
+    lines = file.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if len(text) < 4 or text.startswith("#"):
+            continue
+        indent = line.index(text)
+        rest = rng.randint(indent + 1, len(line) - 1)
+        for kind, column in (("whole", indent), ("rest", rest)):
+            yield (
+                kind,
+                {
+                    "task_id": f"{name}:{number + 1}:{column}",
+                    "prompt": "\n".join([*lines[:number], line[:column]]),
+                    "suffix": "\n".join(["", *lines[number + 1 :]]),
+                    "canonical_solution": line[column:],
+                },
+            )
+
+
+def write_tasks(repository: Path, held_out: list[Path], out: Path, most: int) -> None:
+    """`whole.jsonl` and `rest.jsonl` with at most `most` tasks each, a fair sample."""
+    rng = random.Random(SEED)
+    found: dict[str, list[dict[str, str]]] = {"whole": [], "rest": []}
+    for file in held_out:
+        for kind, task in gaps(file, str(file.relative_to(repository)), rng):
+            found[kind].append(task)
+    for kind, tasks in found.items():
+        chosen = rng.sample(tasks, min(most, len(tasks)))
+        (out / f"{kind}.jsonl").write_text("".join(json.dumps(task) + "\n" for task in chosen))
+
+
+def run(*arguments: str | Path) -> None:
+    """A command of this project, shown as somebody would type it."""
+    words = [str(argument) for argument in arguments]
+    print("$ python -m " + " ".join(words), flush=True)
+    subprocess.run([sys.executable, "-m", *words], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("out", type=Path, help="a new folder")
+    parser.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
+    parser.add_argument(
+        "--tasks", type=int, default=3000, metavar="N", help="of each kind, at most"
+    )
+    options = parser.parse_args()
+    out: Path = options.out
+    if out.exists():
+        parser.error(f"{out} exists: give a new folder")
+    held_out = split(options.repository, out / "train")
+    write_tasks(options.repository, held_out, out, options.tasks)
+    print(f"{len(held_out)} files held out")
+    run("model.train", "--init-from", options.model, "--data", out / "train", "--out", out / "run")
+    run("model.export", out / "run", out / "model")
+    for kind in ("whole", "rest"):
+        results = []
+        for name, model in (("before", options.model), ("after", out / "model")):
+            results.append(out / f"{kind}-{name}.json")
+            data = ("--data", out / f"{kind}.jsonl", "--json", results[-1])
+            run("model.evaluate", "fim", "--model", model, *data)
+        run("model.evaluate", "compare", *results)
+
+
+if __name__ == "__main__":
+    main()
