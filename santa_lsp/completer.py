@@ -32,7 +32,8 @@ class CompleterConfig:
     """`min_confidence` is the least geometric-mean token probability, 0..1; times are in ms.
 
     `latency_budget_ms` bounds prompt and completion by what an engine of known speed can compute in
-    that time; None does not. `candidates` are computed when somebody asks by hand.
+    that time; None does not. `time_limit_ms` begins with the first token. `candidates` are computed
+    when somebody asks by hand.
     """
 
     max_new_tokens: int = 64
@@ -220,8 +221,7 @@ class Completer:
     ) -> list[_Generation]:
         """The candidates, likeliest first; the first is told to `on_text` as it grows."""
         count = self._candidates(context)
-        deadline = time.monotonic() + self._config.time_limit_ms / 1000
-        states = [_Generation(deadline=deadline) for _ in range(count)]
+        states = [_Generation() for _ in range(count)]
         streams = [self._engine.text_stream() for _ in range(count)]
         lines = self.wants_lines(context)
         superseded = False
@@ -231,6 +231,8 @@ class Completer:
             nonlocal superseded
             if not work.generated_tokens:
                 work.prefill_ms = 1000 * (time.perf_counter() - started)
+                for each in states:
+                    each.deadline = time.monotonic() + self._config.time_limit_ms / 1000
             work.generated_tokens += 1
             if stopped():
                 superseded = True
@@ -262,7 +264,7 @@ class Completer:
 
     def _is_complete(self, state: _Generation, context: CompletionContext, lines: bool) -> bool:
         """Stop as soon as what follows would be cut away; the rest would be wasted work."""
-        if time.monotonic() > state.deadline:
+        if time.monotonic() >= state.deadline:
             return True
         cuts = (postprocess.cut_repetition, postprocess.cut_at_standing_closer)
         if any(cut(state.text, context) != state.text for cut in cuts):

@@ -1,32 +1,28 @@
 """CTranslate2's model.bin read back: an installed model is a checkpoint too.
 
-Version 6 of the file: header, then variables (name, shape, type, data), then aliases; integers are
-little-endian, strings have a length and a closing zero. An int8 matrix has a `weight_scale` for
-each row, and a value is the integer over the scale. What quantization rounded off stays lost.
+An int8 matrix has a `weight_scale` for each row, and a value is the integer over the scale. What
+quantization rounded off stays lost.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from santa_lsp.convert.config import ModelConfig
 from santa_lsp.convert.errors import ConvertError
-from santa_lsp.convert.tensors import ITEM_SIZES, Array, Tensor, stored
+from santa_lsp.convert.tensors import Array, Tensor, stored
+from santa_lsp.models import ModelError
+from santa_lsp.models.variables import read_variables
 
 MODEL_FILE = "model.bin"
-_VERSION = 6
-_SPECIFICATION = "TransformerDecoderSpec"
-_DTYPES = ("float32", "int8", "int16", "int32", "float16", "bfloat16")
-_SIZES = {**ITEM_SIZES, "int8": 1, "int16": 2, "int32": 4}
 #: CTranslate2's numbers of the activations, under names of transformers that mean the same.
 _ACTIVATIONS = {0: "relu", 1: "gelu_pytorch_tanh", 2: "silu", 3: "gelu", 4: "quick_gelu"}
 
@@ -50,39 +46,12 @@ _LAYER_NAMES = {
 _LAYER = re.compile(r"layer_(\d+)/(.+)")
 
 
-class _Reader:
-    """Fields of a file, one after the other."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-
-    def number(self, kind: str) -> int:
-        return int(struct.unpack(f"<{kind}", self.file.read(struct.calcsize(kind)))[0])
-
-    def text(self) -> str:
-        return self.file.read(self.number("H"))[:-1].decode()
-
-
-class _Variables:
-    """Where each variable lies in a file: (dtype, shape, offset) by name without `decoder/`."""
+class _Values:
+    """The variables of a file, read one by one."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.places: dict[str, tuple[str, tuple[int, ...], int]] = {}
-        with path.open("rb") as file:
-            read = _Reader(file)
-            if read.number("I") != _VERSION or read.text() != _SPECIFICATION:
-                raise ConvertError(f"{path} is no decoder of CTranslate2's format {_VERSION}")
-            read.number("I")  # the specification's revision
-            for _ in range(read.number("I")):
-                name = read.text().removeprefix("decoder/")
-                shape = tuple(read.number("I") for _ in range(read.number("B")))
-                dtype = _DTYPES[read.number("B")]
-                size = read.number("I")
-                if size != prod(shape) * _SIZES[dtype]:
-                    raise ValueError(f"{name} has {size} bytes")
-                self.places[name] = dtype, shape, file.tell()
-                file.seek(size, 1)
+        """Raises ModelError."""
+        self.path, self.variables = path, read_variables(path)
 
     def integer(self, name: str) -> int:
         """A scalar. Raises KeyError when there is none."""
@@ -90,21 +59,22 @@ class _Variables:
 
     def raw(self, name: str) -> NDArray[Any]:
         """An array as it is stored, but bfloat16. Raises KeyError when there is none."""
-        dtype, shape, offset = self.places[name]
-        kind = np.dtype(dtype).newbyteorder("<")
-        return np.fromfile(self.path, kind, prod(shape), offset=offset).reshape(shape)
+        found = self.variables[name]
+        kind = np.dtype(found.dtype).newbyteorder("<")
+        flat = np.fromfile(self.path, kind, prod(found.shape), offset=found.offset)
+        return flat.reshape(found.shape)
 
     def tensor(self, name: str) -> Tensor:
         """A float variable, or an int8 matrix times its scales."""
-        dtype, shape, offset = self.places[name]
-        if dtype != "int8":
-            return stored(self.path, offset, dtype, shape)
+        found = self.variables[name]
+        if found.dtype != "int8":
+            return stored(self.path, found.offset, found.dtype, found.shape)
 
         def read() -> Array:
             scale: Array = self.raw(f"{name}_scale")
             return self.raw(name).astype(np.float32) / scale[:, None]
 
-        return Tensor(shape, read)
+        return Tensor(found.shape, read)
 
 
 def read_model_bin(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -113,19 +83,21 @@ def read_model_bin(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     Layer norms' epsilon comes from the `config.json` beside it. Raises ConvertError.
     """
     try:
-        variables = _Variables(path)
-        tensors = _canonical(variables)
-        config = _config(variables, tensors, json.loads((path.parent / "config.json").read_text()))
-    except (ValueError, KeyError, IndexError, struct.error, OSError) as error:
+        values = _Values(path)
+        tensors = _canonical(values)
+        beside = json.loads((path.parent / "config.json").read_text())
+        return _config(values, tensors, beside), tensors
+    except ModelError as error:
+        raise ConvertError(str(error)) from error
+    except (ValueError, KeyError, IndexError, OSError) as error:
         raise ConvertError(f"{path} is damaged ({error!r}); install the model again") from error
-    return config, tensors
 
 
-def _canonical(variables: _Variables) -> dict[str, Tensor]:
+def _canonical(values: _Values) -> dict[str, Tensor]:
     tensors = {}
-    for name in variables.places:
+    for name in values.variables:
         if canonical := _canonical_name(name):
-            tensors[canonical] = variables.tensor(name)
+            tensors[canonical] = values.tensor(name)
     return tensors
 
 
@@ -143,7 +115,7 @@ def _canonical_name(name: str) -> str | None:
 
 
 def _config(
-    variables: _Variables, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+    values: _Values, tensors: Mapping[str, Tensor], beside: Mapping[str, Any]
 ) -> ModelConfig:
     vocab_size, n_embd = tensors["wte.weight"].shape
     return ModelConfig(
@@ -151,9 +123,9 @@ def _config(
         n_positions=tensors["wpe.weight"].shape[0],
         n_embd=n_embd,
         n_layer=sum(name.endswith("mlp.c_fc.weight") for name in tensors),
-        n_head=variables.integer("num_heads"),
+        n_head=values.integer("num_heads"),
         n_inner=tensors["h.0.mlp.c_fc.weight"].shape[0],
-        activation_function=_ACTIVATIONS[variables.integer("activation")],
-        layer_norm_epsilon=values.get("layer_norm_epsilon", 1e-5),
-        scale_attn_weights="layer_0/self_attention/queries_scale" not in variables.places,
+        activation_function=_ACTIVATIONS[values.integer("activation")],
+        layer_norm_epsilon=beside.get("layer_norm_epsilon", 1e-5),
+        scale_attn_weights="layer_0/self_attention/queries_scale" not in values.variables,
     )

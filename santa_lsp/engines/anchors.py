@@ -9,12 +9,12 @@ answer.
 from __future__ import annotations
 
 import math
-import struct
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from santa_lsp.engine import AnchorCounts
+from santa_lsp.models.variables import read_variables
 from santa_lsp.prompt import FimIds, Order
 
 #: A line of more tokens than this is not waited out: an anchor may end inside it.
@@ -133,28 +133,8 @@ def state_bytes_per_token(model_bin: Path) -> int:
     """What CTranslate2 keeps of one token, in bytes: keys and values of all layers, as float32.
 
     From the shapes in the file: an attention's first projection makes queries (as many as it has
-    inputs), keys and values. The layout is that of CTranslate2's model_reader.cc, version 6.
+    inputs), keys and values. Raises ModelError.
     """
-    total = 0
-    with model_bin.open("rb") as file:
-
-        def number(kind: str) -> int:
-            value: int
-            (value,) = struct.unpack("<" + kind, file.read(struct.calcsize("<" + kind)))
-            return value
-
-        def text() -> str:
-            return file.read(number("H")).rstrip(b"\0").decode()
-
-        number("I")
-        text()
-        number("I")
-        for _ in range(number("I")):
-            name = text()
-            shape = [number("I") for _ in range(number("B"))]
-            number("B")  # the type
-            file.seek(number("I"), 1)
-            if name.endswith("self_attention/linear_0/weight"):
-                outputs, inputs = shape
-                total += 4 * (outputs - inputs)
-    return total
+    variables = read_variables(model_bin).items()
+    projections = [each for name, each in variables if name.endswith("attention/linear_0/weight")]
+    return sum(4 * (outputs - inputs) for outputs, inputs in (each.shape for each in projections))

@@ -184,6 +184,8 @@ class SantaServer(HardenedServer):
             await self.load_model()
             if self.model.failure and self.model.state == "ready":
                 self.settings = before  # what was served before is served on
+                self.model.failure = ""  # the user has been told
+                self.send_status()
         else:
             self.model.configure(found)
 

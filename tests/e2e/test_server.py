@@ -387,12 +387,15 @@ def test_a_damaged_model_is_told(tmp_path: Path, damaged: str) -> None:
         assert ask(client, URI, (23, 15)) is None
 
 
-def test_a_model_that_cannot_be_selected_leaves_the_old_one(server: LspClient) -> None:
-    uri = "file:///select.py"
-    server.open(uri, SHAPES)
-    command = {"command": "santa.selectModel", "arguments": ["nothing"]}
-    server.request("workspace/executeCommand", command)
-    first_completion(server, uri, SHAPES)
+def test_a_model_that_cannot_be_selected_leaves_the_old_one() -> None:
+    with start(capabilities={"experimental": {"santa": {"status": True}}}) as client:
+        client.open(URI, SHAPES)
+        command = {"command": "santa.selectModel", "arguments": ["nothing"]}
+        client.request("workspace/executeCommand", command)
+        told = [note for note in client.notifications if note["method"] == "santa/status"]
+        status = told[-1]["params"]
+        assert (status["model"], status["state"], status["failure"]) == ("santa-mini", "ready", "")
+        first_completion(client, URI, SHAPES)
 
 
 def test_switching_models_keeps_the_documents(server: LspClient, tmp_path: Path) -> None:
