@@ -198,15 +198,17 @@ class Trainer:
 
     def run(self, deadline: float | None = None) -> None:
         """Train to max_steps or until time.monotonic() is `deadline`; evaluate, log and save."""
-        stop = _StopOnSignal()
         log = RunLog(self.out, self.step) if self.world.is_first else None
         closing = 0.0  # seconds that the last evaluation and checkpoint took
-        with tqdm(
-            total=self.config.max_steps,
-            initial=self.step,
-            unit="step",
-            disable=not self.world.is_first,
-        ) as bar:
+        with (
+            _StopOnSignal() as stop,
+            tqdm(
+                total=self.config.max_steps,
+                initial=self.step,
+                unit="step",
+                disable=not self.world.is_first,
+            ) as bar,
+        ):
             for line in self._steps():
                 late = deadline is not None and time.monotonic() + closing > deadline
                 (stopped,) = self.world.sum(stop.wanted or (late and self.world.is_first))
@@ -280,12 +282,24 @@ def _seed(*numbers: int) -> int:
 
 
 class _StopOnSignal:
-    """Ctrl-C or SIGTERM asks for a checkpoint after the current step instead of losing it."""
+    """Ctrl-C or SIGTERM asks for a checkpoint after the current step instead of losing it.
+
+    Only as long as it is entered: processes that are forked later must end at SIGTERM.
+    """
 
     def __init__(self) -> None:
         self.wanted = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+
+    def __enter__(self) -> _StopOnSignal:
+        self._before = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self.wanted = True

@@ -135,6 +135,13 @@ def test_ctrl_c_saves_a_checkpoint_first(packed: Path, tmp_path: Path) -> None:
     assert saved["step"] == log_of(out)[-1]["step"] >= before
 
 
+def test_signals_are_left_as_they_were(packed: Path, tmp_path: Path) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    trainer(tmp_path / "run", data=packed).run()
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
 def test_a_run_ends_when_its_minutes_are_over(packed: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path / "run", data=packed, max_steps=100_000)
     run.run(deadline=time.monotonic() + 0.2)
