@@ -203,7 +203,14 @@ def test_ctrl_c_loses_nothing_that_was_done(tmp_path: Path) -> None:
     data, file = tmp_path / "tasks.jsonl", tmp_path / "a.json"
     write_tasks(data, 2000)
     argv = [sys.executable, "-m", "model.evaluate", "fim", "--data", str(data), "--json", str(file)]
-    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # In the background of a script, where tests may run, Ctrl-C is ignored from the start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     partial = running.partial_path(file)
     while process.poll() is None and len(running.whole_lines(partial)) < 3:
         time.sleep(0.05)
