@@ -11,6 +11,7 @@ import queue
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -41,7 +42,7 @@ def frame(message: object) -> bytes:
     return b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-class Connection:
+class Connection(ABC):
     """Sends without blocking; a thread calls `receive` with each message and its time of arrival.
 
     `answers` maps methods the server may request of us to a function from params to result; other
@@ -102,10 +103,10 @@ class Connection:
         """Send a notification."""
         self.send({"jsonrpc": "2.0", "method": method, "params": params})
 
+    @abstractmethod
     def receive(self, message: dict[str, Any], arrived: float) -> None:
         """Take a message that arrived at `time.perf_counter()` `arrived`; on the reading thread,
         which holds the lock that `wait_until` waits with."""
-        raise NotImplementedError
 
     def wait_until(self, take: Callable[[], T | None], what: str, timeout: float = TIMEOUT) -> T:
         """What `take` returns once it is not None, asked again after each message. NoReplyError."""

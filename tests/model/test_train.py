@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import resource
 import shutil
 import signal
@@ -101,12 +102,14 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 ) -> None:
     out = tmp_path / "run"
     process = spawn(argv(out, data=packed, evaluate_every=1))
-    while not (out / "checkpoint").exists():
+    step, log = random.randint(1, 12), out / "log.jsonl"  # of 24: not the end
+    while not log.exists() or log.read_bytes().count(b"\n") < step:
         assert process.poll() is None
         time.sleep(0.01)
-    time.sleep(0.3)  # into a step, an evaluation or a checkpoint, as it happens
+    time.sleep(random.uniform(0, 0.05))  # into a step, an evaluation or a checkpoint
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     trainer(out).run()
     assert [line["step"] for line in log_of(out)] == list(range(1, 25))
     assert_same_weights(finished, out)
