@@ -49,6 +49,7 @@ class Oracle:
     n_positions = 8192
     fim = FimIds(0x110001, 0x110002, 0x110003, 0x110004)
     order: Order = "spm"
+    path_comment = False
     end_of_text = 0x110000
     notice = ""
     speed: Speed | None = Speed(1, TOKEN / READ, TOKEN / WRITE)

@@ -31,8 +31,8 @@ _GRAMMARS: dict[str, Callable[[], object]] = {
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _BRACKET = re.compile(r"[()\[\]{}]")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-#: Lines after the first that a cut to a line's end takes along.
-_FURTHER_LINES = (0, 0, 0, 0, 1, 2, 3, 5)
+#: Most lines that one statement is taken to have.
+_STATEMENT_LINES = 8
 #: A cut with a longer middle asks for more than a completion ever gives.
 _MAX_MIDDLE = 2000
 
@@ -50,10 +50,11 @@ def cut_lines(text: str, rng: random.Random) -> Parts:
 
 
 def cut_to_line_end(text: str, rng: random.Random) -> Parts | None:
-    """From somewhere in a line to the end of that line, or of one of the next few.
+    """From somewhere in a line to its end, or to where the brackets that it opens are closed.
 
-    Half of the cuts start at the line or where its text starts, the others uniformly within it.
-    None for a text without a visible character.
+    A third of the cuts start where the line's text starts, a few at the line, the others uniformly
+    within its text. Nothing more is ever taken along, so a model can learn where to stop. None for
+    a text without a visible character.
     """
     lines = _lines(text)
     full = [number for number, (start, end) in enumerate(lines) if text[start:end].strip()]
@@ -61,13 +62,12 @@ def cut_to_line_end(text: str, rng: random.Random) -> Parts | None:
         return None
     number = rng.choice(full)
     start, end = lines[number]
-    last = min(number + rng.choice(_FURTHER_LINES), len(lines) - 1)
     draw = rng.random()
-    if draw < 0.35:
+    if draw >= 0.1:
         start += _indent(text[start:end])
-    elif draw >= 0.5:
+    if draw >= 0.45:
         start = rng.randint(start, end)
-    return _cut(text, start, lines[last][1])
+    return _cut(text, start, _statement_end(text, start, lines[number : number + _STATEMENT_LINES]))
 
 
 def cut_inside_line(text: str, rng: random.Random) -> Parts | None:
@@ -185,6 +185,21 @@ def _lines(text: str) -> list[tuple[int, int]]:
         found.append((start, start + len(line)))
         start += len(line) + 1
     return found
+
+
+def _statement_end(text: str, start: int, lines: list[tuple[int, int]]) -> int:
+    """Of the first of `lines`, from `start` on: its end, or that of the one of the next that closes
+    what it opens; its own if none does. Brackets in strings count, as everywhere here.
+    """
+    depth = 0
+    for line_start, line_end in lines:
+        for bracket in _BRACKET.finditer(text, max(start, line_start), line_end):
+            depth += 1 if bracket.group() in _BRACKETS else -1
+        if depth <= 0:
+            return line_end
+        if text[line_start:line_end].rstrip().endswith("{"):
+            break  # a block, which is another cut's
+    return lines[0][1]
 
 
 def _indent(line: str) -> int:

@@ -26,7 +26,7 @@ import shutil
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from model.corpus import CorpusError, Document, iter_documents
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
 from model.tokenizer import TokenizerError, load
-from santa_lsp.prompt import END_OF_TEXT, FimIds, find_dialect
+from santa_lsp.prompt import END_OF_TEXT, FimIds, find_dialect, path_comment
 
 __all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
 
@@ -59,12 +59,16 @@ class PackConfig:
     epochs: float
     #: One document in `validation_stride` is held out.
     validation_stride: int = 100
+    #: Tokens of the shortest piece of a longer document; 0: pieces are as long as a row.
+    shortest_piece: int = 0
     #: Factors on `epochs` by language or package; where both are given they multiply.
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.n_positions <= SLACK:
             raise ValueError(f"n_positions must be over {SLACK}, not {self.n_positions}")
+        if not 0 <= self.shortest_piece <= self.n_positions - SLACK:
+            raise ValueError(f"shortest_piece must be under {self.n_positions - SLACK}")
         if self.epochs <= 0 or min(self.weights.values(), default=0) < 0:
             raise ValueError("epochs must be over 0 and no weight under it")
         if self.validation_stride < 2:
@@ -104,11 +108,14 @@ class Packer:
         return row + [self.pad] * (self.width - len(row))
 
 
-def pieces(text: str, tokenizer: Tokenizer, room: int) -> Iterator[tuple[str, bool]]:
-    """`text` in pieces of about `room` tokens at most, cut at line ends; each with "is last"."""
+def pieces(
+    text: str, tokenizer: Tokenizer, length: Callable[[], int]
+) -> Iterator[tuple[str, bool]]:
+    """`text` in pieces of about `length()` tokens at most, each time another, cut at line ends; each
+    with "is last"."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
     token, start = 0, 0
-    while token + room < len(encoding):
+    while token + (room := length()) < len(encoding):
         span = encoding.token_to_chars(token + room)
         assert span is not None  # there is such a token
         limit = span[0]
@@ -143,9 +150,19 @@ def examples_of(
         return ids
 
     rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
+    longest = config.n_positions + 1 - SLACK
+    if config.fim.path_comment:
+        longest -= len(encode(path_comment(document.language, document.path)))
+
+    def length() -> int:
+        if not config.shortest_piece:
+            return longest
+        return round(math.exp(rng.uniform(math.log(config.shortest_piece), math.log(longest))))
+
+    language, path = document.language, document.path
     return [
-        example(text, document.language, encode, fim, end_of_text, config.fim, rng, ends)
-        for text, ends in pieces(document.text, tokenizer, config.n_positions + 1 - SLACK)
+        example(text, language, path, encode, fim, end_of_text, config.fim, rng, ends)
+        for text, ends in pieces(document.text, tokenizer, length)
     ]
 
 
@@ -298,6 +315,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--line-rate", type=float, default=0.0, help="share of an editor's cuts")
     parser.add_argument("--node-rate", type=float, default=0.0, help="share of cuts along syntax")
     parser.add_argument(
+        "--path-comment", action="store_true", help="begin texts with language, folder and file"
+    )
+    parser.add_argument(
+        "--shortest-piece", type=int, default=0, metavar="N",
+        help="cut documents into pieces of N tokens to a row, log-uniform: more cuts in as many\n"
+        "tokens (default: as long as a row)",
+    )  # fmt: skip
+    parser.add_argument(
         "--epochs", type=float, default=1,
         help="passes, each cut differently; 0.3 takes three documents in ten",
     )  # fmt: skip
@@ -315,7 +340,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = PackConfig(
             n_positions=options.n_positions,
-            fim=FimConfig(options.fim_rate, options.spm_rate, options.line_rate, options.node_rate),
+            fim=FimConfig(
+                options.fim_rate,
+                options.spm_rate,
+                options.line_rate,
+                options.node_rate,
+                options.path_comment,
+            ),
+            shortest_piece=options.shortest_piece,
             seed=options.seed,
             epochs=options.epochs,
             validation_stride=options.validation_stride,

@@ -12,7 +12,10 @@ import random
 from dataclasses import dataclass
 
 from model.cuts import Unit, cut
-from santa_lsp.prompt import Encode, FimIds, Order, assemble
+from santa_lsp.prompt import Encode, FimIds, Order, assemble, path_comment
+
+#: Share of the texts whose path comment has a path: an unnamed file has none.
+WITH_PATH = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,15 @@ class FimConfig:
     """Rates in 0..1; the defaults are SantaCoder's.
 
     `line_rate` and `node_rate` are the shares of the cuts like an editor's and along syntax; the
-    others are cuts at uniform characters.
+    others are cuts at uniform characters. With `path_comment` every text begins with the line of
+    `santa_lsp.prompt.path_comment`.
     """
 
     fim_rate: float = 0.5
     spm_rate: float = 0.5
     line_rate: float = 0.0
     node_rate: float = 0.0
+    path_comment: bool = False
 
     def __post_init__(self) -> None:
         for name in ("fim_rate", "spm_rate", "line_rate", "node_rate"):
@@ -46,6 +51,7 @@ class FimConfig:
 def example(
     text: str,
     language: str,
+    path: str,
     encode: Encode,
     fim: FimIds,
     end_of_text: int,
@@ -58,8 +64,12 @@ def example(
     A middle is always closed by end-of-text: it is complete, given its suffix. A text that is left
     as it is gets one only when it `ends` its document.
     """
+    lead: list[int] = []
+    if config.path_comment:
+        lead = encode(path_comment(language, path if rng.random() < WITH_PATH else ""))
     if rng.random() >= config.fim_rate:
-        return [*encode(text), *([end_of_text] if ends else [])]
+        return [*lead, *encode(text), *([end_of_text] if ends else [])]
     prefix, middle, suffix = cut(text, language, config.unit(rng), rng)
     order: Order = "spm" if rng.random() < config.spm_rate else "psm"
-    return [*assemble(fim, order, encode(prefix), encode(suffix)), *encode(middle), end_of_text]
+    prompt_ids = assemble(fim, order, lead + encode(prefix), encode(suffix))
+    return [*prompt_ids, *encode(middle), end_of_text]

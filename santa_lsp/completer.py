@@ -187,8 +187,9 @@ class Completer:
         return prompt_ids, min(most, budget.new_tokens(to_prefill))
 
     def _prompt(self, context: CompletionContext, budget: int) -> list[int]:
+        engine = self._engine
         return prompt.build(
-            context, self._engine.encode, self._engine.fim, self._engine.order, budget
+            context, engine.encode, engine.fim, engine.order, budget, engine.path_comment
         )
 
     def _prompt_budget(self) -> int:

@@ -61,6 +61,7 @@ class Engine(Protocol):
     """A loaded model. Calls may come from two threads at a time: one for requests that somebody
     waits for, one for what is computed ahead of them.
 
+    `path_comment` says whether the model was taught to see `santa_lsp.prompt.path_comment`.
     `notice` is what the user should know of how it was loaded; empty when all is well. `speed` was
     measured on this machine; None if it never was.
     """
@@ -68,6 +69,7 @@ class Engine(Protocol):
     n_positions: int
     fim: FimIds | None
     order: Order
+    path_comment: bool
     end_of_text: int
     notice: str
     speed: Speed | None

@@ -15,6 +15,7 @@ class ScriptedEngine:
     n_positions = 4096
     fim = FimIds(2000, 2001, 2002, 2003)
     end_of_text = 2004
+    path_comment = False
     notice = ""
     speed: Speed | None = None
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from santa_lsp import prompt
+from santa_lsp.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.prompt import FimIds
 from tests.conftest import at_cursor
@@ -45,6 +46,39 @@ def test_a_model_without_fim_tokens_sees_the_prefix_alone() -> None:
 def test_a_budget_without_room_is_an_error() -> None:
     with pytest.raises(ValueError, match="leaves no room"):
         prompt.build(at_cursor("a║"), by_character, FIM, "spm", 3)
+
+
+@pytest.mark.parametrize(
+    ("language", "path", "line"),
+    [
+        ("python", "/home/me/secret/models/query.py", "# python models/query.py\n"),
+        ("java", "src/CSVRecord.java", "// java src/CSVRecord.java\n"),
+        ("javascriptreact", "/c:/x/App.jsx", "// javascript x/App.jsx\n"),
+        ("javascript", "C:\\app\\main.js", "// javascript app/main.js\n"),
+        ("python", "setup.py", "# python setup.py\n"),
+        ("java", "", "// java\n"),
+    ],
+)
+def test_the_path_comment_says_language_folder_and_file(
+    language: str, path: str, line: str
+) -> None:
+    assert prompt.path_comment(language, path) == line
+
+
+def test_the_path_comment_comes_before_the_prefix_within_the_budget() -> None:
+    context = CompletionContext("python", "a/b.py", "x = ", "\n")
+    for order, expected in (
+        ("psm", [1000, *by_character("# python a/b.py\nx = "), 1002, 10, 1001]),
+        ("spm", [1000, 1002, 10, 1001, *by_character("# python a/b.py\nx = ")]),
+    ):
+        assert prompt.build(context, by_character, FIM, order, 200, True) == expected  # type: ignore[arg-type]
+    long = CompletionContext("python", "a/b.py", "x = 1\n" * 100, "y = 2\n" * 100)
+    ids = prompt.build(long, by_character, FIM, "psm", 200, True)
+    assert 190 <= len(ids) <= 200
+    assert "".join(map(chr, ids[1:17])) == "# python a/b.py\n"
+    # Where there is hardly room for text, text is worth more.
+    small = prompt.build(long, by_character, FIM, "psm", 100, True)
+    assert "python" not in "".join(map(chr, small[1:40]))
 
 
 def test_both_spellings_of_the_fim_tokens_are_found() -> None:

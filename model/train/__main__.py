@@ -105,8 +105,9 @@ def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: Wo
         )
     packed = out / "data"
     if world.is_first and not is_packed(packed):
-        n_positions = min(initial.model.config.n_positions, 2048)
-        pack_sources(data, packed, initial.tokenizer, n_positions, seed)
+        model = initial.model.config
+        n_positions = min(model.n_positions, 2048)
+        pack_sources(data, packed, initial.tokenizer, n_positions, seed, model.path_comment)
     world.wait()
     return packed
 

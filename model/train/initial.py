@@ -75,6 +75,7 @@ def _model(found) -> GPT:  # type: ignore[no-untyped-def]  # a Checkpoint, impor
                 n_head=config.n_head,
                 n_inner=config.n_inner,
                 layer_norm_epsilon=config.layer_norm_epsilon,
+                path_comment=found.path_comment,
             )
         )
     tensors = {f"transformer.{k}": torch.from_numpy(t.read()) for k, t in found.tensors.items()}

@@ -80,7 +80,11 @@ class Trainer:
                 f" the model {sizes.n_positions} positions and {sizes.vocab_size} tokens: pack the "
                 "data for this model, with its tokenizer"
             )
-        self.model.config = dataclasses.replace(sizes, eos_token_id=end_of_text)
+        self.model.config = dataclasses.replace(
+            sizes,
+            eos_token_id=end_of_text,
+            path_comment=self.rows.description["pack"]["fim"].get("path_comment", False),
+        )
         if config.lora_rank:
             add_adapters(self.model, config)
         self.model.recompute = config.recompute
@@ -88,8 +92,7 @@ class Trainer:
         self.precision = choose_precision(config.precision, self.world.device)
         self.module = spread(self.model, self.world, config.shard)
         if worth_compiling(config.compile, self.world.device):
-            for block in self.model.transformer["h"]:
-                block.compile()
+            self.model.compile_parts()
         self.optimizers = make_optimizers(self.model, config)
         self.progress = Progress(
             config, str(data), {"description": self.rows.description, "rows": len(self.rows)}

@@ -24,7 +24,9 @@ def is_packed(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file()
 
 
-def pack_sources(folder: Path, data: Path, tokenizer: Path, n_positions: int, seed: int) -> None:
+def pack_sources(
+    folder: Path, data: Path, tokenizer: Path, n_positions: int, seed: int, path_comment: bool
+) -> None:
     """Pack a corpus, or any folder of source files, into `data`. Raises TrainError, DataError."""
     # Late: only this needs what reads and filters sources.
     from model.corpus import CorpusError, iter_documents
@@ -37,7 +39,7 @@ def pack_sources(folder: Path, data: Path, tokenizer: Path, n_positions: int, se
         raise TrainError(f"--data {folder}: {error}") from error
     config = PackConfig(
         n_positions=n_positions,
-        fim=FimConfig(FIM_RATE, line_rate=LINE_RATE),
+        fim=FimConfig(FIM_RATE, line_rate=LINE_RATE, path_comment=path_comment),
         seed=seed,
         epochs=_epochs([document.text for document in documents], tokenizer),
         validation_stride=VALIDATION_STRIDE,

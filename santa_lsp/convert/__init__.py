@@ -101,6 +101,7 @@ def _write_card(
         "languages": [],
         "fim_dialect": dialect[0].name if dialect else None,
         "order": order if dialect else None,
+        "path_comment": checkpoint.path_comment,
         "n_positions": checkpoint.config.n_positions,
         "parameters": sum(math.prod(tensor.shape) for tensor in checkpoint.tensors.values()),
         "quantization": quantization,
@@ -122,7 +123,9 @@ def _check(model_dir: Path) -> None:
         # "auto" quantizes what the processor cannot compute as it is, instead of widening it.
         engine = CTranslate2Engine(models.open_model(model_dir), "cpu", "auto", threads=1)
         budget = engine.n_positions - parameters.max_new_tokens
-        prompt_ids = prompt.build(context, engine.encode, engine.fim, engine.order, budget)
+        prompt_ids = prompt.build(
+            context, engine.encode, engine.fim, engine.order, budget, engine.path_comment
+        )
         engine.generate(prompt_ids, parameters, lambda token: False)
     except (models.ModelError, EngineError, ValueError) as error:
         raise ConvertError(f"the converted model does not complete: {error}") from error

@@ -40,6 +40,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     tokenizer: Path
     notices: tuple[Path, ...]
+    path_comment: bool  # whether it was taught to see santa_lsp.prompt.path_comment
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -58,7 +59,14 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if tokenizer is None:
         raise ConvertError(f"{path} has no tokenizer.json; copy the model's own into it")
     notices = {file for each in _NOTICES for file in folders[-1].glob(each) if file.is_file()}
-    return Checkpoint(config, tensors, tokenizer, tuple(sorted(notices)))
+    path_comment = any(_wants_path(_find(folders, name)) for name in ("config.json", "santa.json"))
+    return Checkpoint(config, tensors, tokenizer, tuple(sorted(notices)), path_comment)
+
+
+def _wants_path(file: Path | None) -> bool:
+    """Whether a checkpoint's configuration, or a model directory's card, says so."""
+    values = _read_json(file) if file else {}
+    return bool(values.get("path_comment", False))
 
 
 def _read_model(
@@ -141,13 +149,18 @@ def _read_shards(index: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> ModelConfig:
+    return from_json(_read_json(path))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A file that holds a JSON object. Raises ConvertError."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConvertError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConvertError(f"{path} is not a JSON object")
-    return from_json(values)
+    return values
 
 
 def _megatron_config(checkpoint: Mapping[str, Any]) -> ModelConfig:

@@ -54,6 +54,7 @@ class CTranslate2Engine:
         found = find_dialect(self._tokenizer.token_to_id)
         self.fim: FimIds | None = found[1] if found else None
         self.order: Order = model.order
+        self.path_comment = model.path_comment
         end_of_text = self._tokenizer.token_to_id(END_OF_TEXT)
         if end_of_text is None:
             raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")

@@ -28,6 +28,7 @@ class Model:
     directory: Path
     n_positions: int
     order: Order
+    path_comment: bool
     card: dict[str, Any]
 
     @property
@@ -105,6 +106,7 @@ def open_model(directory: Path) -> Model:
         card = json.loads((directory / "santa.json").read_text(encoding="utf-8"))
         name, n_positions = str(card["name"]), int(card["n_positions"])
         order: Order = "psm" if card["order"] == "psm" else "spm"
+        path_comment = bool(card.get("path_comment", False))
         checksums = dict(card["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -114,7 +116,7 @@ def open_model(directory: Path) -> Model:
         # model.bin is checked by `verify`: hashing gigabytes at every start would be felt.
         if file != "model.bin" and _sha256(directory / file) != expected:
             raise ModelError(f"{directory}/{file} is damaged (checksum); install the model again")
-    return Model(name, directory, n_positions, order, card)
+    return Model(name, directory, n_positions, order, path_comment, card)
 
 
 def verify(model: Model) -> None:

@@ -65,9 +65,27 @@ def test_line_ends() -> None:
         CODE.replace("        return [a, b]\n", "        ║return [a, b]║\n"),
         CODE.replace("        return [a, b]\n", "║        return [a, b]║\n"),
         CODE.replace("x = f(1, 2)\n", "x = ║f(1, 2)║\n"),
-        CODE.replace("    if a:\n        return [a, b]", "    ║if a:\n        return [a, b]║"),
+        CODE.replace("    if a:\n", "    ║if a:║\n"),
     ):
         assert expected in found
+    assert all(middle.count("\n") == 0 for _, middle, _ in (text.split("║") for text in found))
+
+
+def test_a_statement_ends_where_its_brackets_are_closed() -> None:
+    code = "x = f(\n    a,\n    b,\n)\nif (x) {\n  y()\n}\n"
+    found = shown(lambda rng: cuts.cut_to_line_end(code, rng), 2000)
+    for expected in (
+        "║x = f(\n    a,\n    b,\n)║\nif (x) {\n  y()\n}\n",
+        "x = ║f(\n    a,\n    b,\n)║\nif (x) {\n  y()\n}\n",
+        "x = f(║║\n    a,\n    b,\n)\nif (x) {\n  y()\n}\n",  # it was opened before the cut
+        "x = f(\n    ║a,║\n    b,\n)\nif (x) {\n  y()\n}\n",
+        "x = f(\n    a,\n    b,\n)\n║if (x) {║\n  y()\n}\n",  # a block is not part of it
+    ):
+        assert expected in found
+    never_closed = "x = f(a,\n" + "b,\n" * 20
+    assert "║x = f(a,║\n" + "b,\n" * 20 in shown(
+        lambda rng: cuts.cut_to_line_end(never_closed, rng)
+    )
 
 
 def test_inside_a_line() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -115,7 +116,7 @@ def test_examples_are_whole_unless_longer_than_a_row() -> None:
 
 def test_pieces_end_at_line_ends_and_are_the_text(small_tokenizer: Tokenizer) -> None:
     text = "".join(d.text for d in documents()[:4])
-    pieces = list(data.pieces(text, small_tokenizer, 200))
+    pieces = list(data.pieces(text, small_tokenizer, lambda: 200))
     assert "".join(piece for piece, _ in pieces) == text
     assert [last for _, last in pieces] == [False] * (len(pieces) - 1) + [True]
     assert all(piece.endswith("\n") for piece, _ in pieces)
@@ -123,9 +124,35 @@ def test_pieces_end_at_line_ends_and_are_the_text(small_tokenizer: Tokenizer) ->
     trimmed = Tokenizer.from_str(small_tokenizer.to_str())
     trimmed.post_processor = processors.ByteLevel(trim_offsets=True)  # as SantaCoder's own
     text = text.replace("\n", "\n\n    \n")
-    assert "".join(piece for piece, _ in data.pieces(text, trimmed, 200)) == text
-    unbroken = list(data.pieces("x" * 999, small_tokenizer, 50))
+    assert "".join(piece for piece, _ in data.pieces(text, trimmed, lambda: 200)) == text
+    unbroken = list(data.pieces("x" * 999, small_tokenizer, lambda: 50))
     assert "".join(piece for piece, _ in unbroken) == "x" * 999
+
+
+def test_short_pieces_give_more_examples_of_the_same_text(small_tokenizer: Tokenizer) -> None:
+    long = PackConfig(128, FimConfig(fim_rate=0), 0, 1)
+    short = dataclasses.replace(long, shortest_piece=16)
+    document = max(documents(), key=lambda each: each.n_bytes)
+    examples = {
+        config.shortest_piece: data.examples_of(document, small_tokenizer, config, 0)
+        for config in (long, short)
+    }
+    assert len(examples[16]) > 1.5 * len(examples[0])
+    for found in examples.values():
+        assert small_tokenizer.decode([i for ids in found for i in ids]) == document.text
+        assert max(map(len, found)) <= 129
+    with pytest.raises(ValueError, match="shortest_piece"):
+        PackConfig(128, FimConfig(), 0, 1, shortest_piece=128)
+
+
+def test_rows_have_room_for_the_path_comment(small_tokenizer: Tokenizer) -> None:
+    config = PackConfig(64, FimConfig(fim_rate=0, path_comment=True), 0, 1)
+    for document in documents()[:5]:
+        examples = data.examples_of(document, small_tokenizer, config, 0)
+        assert all(len(ids) <= 65 for ids in examples)
+        texts = [small_tokenizer.decode(ids) for ids in examples]
+        assert all(text.startswith(("# python", "// java")) for text in texts)
+        assert "".join(text.partition("\n")[2] for text in texts) == document.text
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from model import fim
 from model.fim import FimConfig
-from santa_lsp.prompt import FimIds, find_dialect
+from santa_lsp.prompt import FimIds, find_dialect, path_comment
 
 #: Ids that no character has.
 FIM = FimIds(prefix=-1, middle=-2, suffix=-3, pad=-4)
@@ -29,7 +29,7 @@ def text_of(ids: list[int]) -> str:
 @given(text=TEXT, seed=st.integers(), spm=st.booleans())
 def test_an_example_is_the_text_in_order(text: str, seed: int, spm: bool) -> None:
     config = FimConfig(fim_rate=1, spm_rate=float(spm))
-    ids = fim.example(text, "python", by_character, FIM, END, config, random.Random(seed))
+    ids = fim.example(text, "python", "a.py", by_character, FIM, END, config, random.Random(seed))
     assert ids[0] == FIM.prefix
     assert ids[-1] == END
     middle_at, suffix_at = ids.index(FIM.middle), ids.index(FIM.suffix)
@@ -52,7 +52,8 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
     rng, trials = random.Random(0), 4000
     config = FimConfig(fim_rate, spm_rate)
     examples = [
-        fim.example("some text", "java", by_character, FIM, END, config, rng) for _ in range(trials)
+        fim.example("some text", "java", "A.java", by_character, FIM, END, config, rng)
+        for _ in range(trials)
     ]
     permuted = [ids for ids in examples if ids[0] == FIM.prefix]
     spm = [ids for ids in permuted if ids[1] == FIM.suffix and ids.index(FIM.middle) >= 2]
@@ -69,12 +70,28 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
 def test_text_that_is_left_alone_ends_only_where_its_document_does() -> None:
     config = FimConfig(fim_rate=0)
     rng = random.Random(0)
-    assert fim.example("ab", "python", by_character, FIM, END, config, rng, ends=True) == [
+    assert fim.example("ab", "python", "a.py", by_character, FIM, END, config, rng, ends=True) == [
         97,
         98,
         END,
     ]
-    assert fim.example("ab", "python", by_character, FIM, END, config, rng, ends=False) == [97, 98]
+    assert fim.example("ab", "python", "a.py", by_character, FIM, END, config, rng, ends=False) == [
+        97,
+        98,
+    ]
+
+
+@pytest.mark.parametrize("fim_rate", [0.0, 1.0])
+def test_texts_begin_with_the_line_that_serving_begins_with(fim_rate: float) -> None:
+    config = FimConfig(fim_rate, spm_rate=0, path_comment=True)
+    rng, trials = random.Random(0), 1000
+    named = 0
+    for _ in range(trials):
+        ids = fim.example("x y", "java", "a/B.java", by_character, FIM, END, config, rng)
+        text = text_of([i for i in ids if i >= 0])
+        named += text.startswith(path_comment("java", "a/B.java"))
+        assert text.startswith((path_comment("java", "a/B.java"), path_comment("java", "")))
+    assert abs(named / trials - fim.WITH_PATH) < 0.07  # five standard deviations
 
 
 @pytest.mark.parametrize(("line_rate", "node_rate"), [(0, 0), (0.6, 0.2), (0.3, 0.7), (1, 0)])
@@ -110,7 +127,7 @@ def test_sentinels_never_come_from_text(
     assert fim_ids is not None
     end = small_tokenizer.token_to_id("<|endoftext|>")
     config = FimConfig(1, 0.5, 0.4, 0.3)
-    ids = fim.example(text, "python", encode, fim_ids[1], end, config, random.Random(seed))
+    ids = fim.example(text, "python", "a.py", encode, fim_ids[1], end, config, random.Random(seed))
     counts = Counter(i for i in ids if i in special)
     assert counts == {fim_ids[1].prefix: 1, fim_ids[1].suffix: 1, fim_ids[1].middle: 1, end: 1}
 
