@@ -41,8 +41,18 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=16, help="generated (default 16)")
     arguments = parser.parse_args()
     engine = CTranslate2Engine(models.find(arguments.model), "cpu", threads=arguments.threads)
-    assert engine.fim is not None
     length = min(arguments.tokens, engine.n_positions - arguments.new - 16)
+    found = measure(engine, length, arguments.new)
+    print(f"{engine.model.name}, prompt of {length} tokens, {arguments.new} new (ms)")
+    for name, (first, last) in found.items():
+        print(f"{name:<8} first token {first:9.1f}   all {last:9.1f}")
+    ratio = [found["warm"][i] / found["cold"][i] for i in (0, 1)]
+    print(f"warm / cold: first token {ratio[0]:.3f}, all {ratio[1]:.3f}")
+
+
+def measure(engine: CTranslate2Engine, length: int, new: int) -> dict[str, tuple[float, float]]:
+    """Milliseconds to the first token and to the last of `new`, after a prompt of `length`."""
+    assert engine.fim is not None
     source = engine.encode(inspect.getsource(argparse))
     after, before = source[: length // 4], source[length // 4 : length - 12]
     typed = engine.encode("\n    selected = item")[:8]
@@ -54,20 +64,18 @@ def main() -> None:
         return [fim.prefix, fim.suffix, source[start], *after, fim.middle, *before]
 
     once(engine, prompt(0)[:40], 2)
-    cold = [once(engine, prompt(run) + typed, arguments.new) for run in range(RUNS)]
-    warm = [once(engine, prompt(0) + typed[: 4 + run], arguments.new) for run in range(RUNS)]
+    cold = [once(engine, prompt(run) + typed, new) for run in range(RUNS)]
+    warm = [once(engine, prompt(0) + typed[: 4 + run], new) for run in range(RUNS)]
     beside = []
     for run in range(RUNS):
         thread = threading.Thread(target=engine.prepare, args=(prompt(100 + run) + typed,))
         thread.start()
-        beside.append(once(engine, prompt(0) + typed[: 4 + run], arguments.new))
+        beside.append(once(engine, prompt(0) + typed[: 4 + run], new))
         thread.join()
-    print(f"{engine.model.name}, prompt of {length} tokens, {arguments.new} new (ms)")
-    for name, runs in (("cold", cold), ("warm", warm), ("beside", beside)):
-        first, last = (median(values) for values in zip(*runs, strict=True))
-        print(f"{name:<8} first token {first:9.1f}   all {last:9.1f}")
-    ratio = [median(w[i] for w in warm) / median(c[i] for c in cold) for i in (0, 1)]
-    print(f"warm / cold: first token {ratio[0]:.3f}, all {ratio[1]:.3f}")
+    return {
+        name: (median(first for first, _ in runs), median(last for _, last in runs))
+        for name, runs in (("cold", cold), ("warm", warm), ("beside", beside))
+    }
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class Packer:
 def pieces(
     text: str, tokenizer: Tokenizer, length: Callable[[], int]
 ) -> Iterator[tuple[str, bool]]:
-    """`text` in pieces of about `length()` tokens at most, each time another, cut at line ends; each
+    """`text` in pieces of about `length()` tokens at most, asked for each, cut at line ends; each
     with "is last"."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
     token, start = 0, 0

@@ -169,7 +169,11 @@ class GPT(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """GPT-2's initialization; projections into the residual stream start smaller with depth."""
+        """GPT-2's initialization; projections into the residual stream start smaller with depth.
+
+        Positions start as sinusoids of the same size (Vaswani et al. 2017): what lies a few tokens
+        back is then easily found, and training has not to discover that positions are a line.
+        """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
@@ -177,6 +181,10 @@ class GPT(nn.Module):
                 residual = name.endswith("c_proj.weight")
                 std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
                 nn.init.normal_(parameter, std=std)
+        positions = self.transformer["wpe"].weight
+        if not positions.is_meta:
+            with torch.no_grad():
+                positions.copy_(0.02 * math.sqrt(2) * _sinusoids(*positions.shape))
 
     def hidden(
         self, ids: Tensor, cache: KVCache | None = None, documents: Tensor | None = None
@@ -270,6 +278,13 @@ def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], config: GPT
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, directory / "model.safetensors", metadata={"format": "pt"})
     (directory / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+
+
+def _sinusoids(n_positions: int, n_embd: int) -> Tensor:
+    """[n_positions, n_embd]: sines, then cosines, of wavelengths from 6 to 6 * n_positions."""
+    rates = n_positions ** (-torch.arange(0, n_embd, 2) / n_embd)
+    angles = torch.arange(n_positions)[:, None] * rates
+    return torch.cat((angles.sin(), angles.cos()), dim=1)[:, :n_embd]
 
 
 def _loss(x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
