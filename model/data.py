@@ -35,6 +35,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
+from model.corpus.licences import without_header
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
 from model.tokenizer import TokenizerError, load
@@ -162,7 +163,7 @@ def examples_of(
     language, path = document.language, document.path
     return [
         example(text, language, path, encode, fim, end_of_text, config.fim, rng, ends)
-        for text, ends in pieces(document.text, tokenizer, length)
+        for text, ends in pieces(without_header(document.text), tokenizer, length)
     ]
 
 

@@ -73,6 +73,11 @@ def terms(expression: str) -> frozenset[frozenset[str]]:
     )
 
 
+#: A block comment, or line comments one after the other; with the white space around it.
+_TOP_COMMENT = re.compile(r"\s*(?:/\*.*?\*/|(?://[^\n]*\n|#(?!!)[^\n]*\n)+)\s*", re.DOTALL)
+_COPYRIGHT_WORDS = re.compile(r"licen[sc]ed?\b|copyright", re.IGNORECASE)
+
+
 def header_forbids(text: str) -> bool:
     """Whether the top of a source file names a licence that is not permissive."""
     header = text[:HEADER_CHARACTERS]
@@ -81,6 +86,20 @@ def header_forbids(text: str) -> bool:
         return True
     tagged = _SPDX_LINE.findall(header) if "spdx" in lowered else []
     return any(not is_permissive(expression.strip()) for expression in tagged)
+
+
+def without_header(text: str) -> str:
+    """A source file without the comments at its top that speak of licence or copyright.
+
+    They are kept in a corpus and its NOTICE; to learn them by heart helps nobody's completion. A
+    comment that says anything else, a shebang and a docstring stay.
+    """
+    start = 0
+    while comment := _TOP_COMMENT.match(text, start):
+        if not _COPYRIGHT_WORDS.search(comment.group()):
+            break
+        start = comment.end()
+    return text[start:]
 
 
 def copyright_lines(text: str) -> list[str]:

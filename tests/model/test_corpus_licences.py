@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model.corpus import licences
 from model.corpus.__main__ import main
 from model.corpus.evidence import Evidence, recognise
 from tests.model.registry import APACHE, Registry, java_source, js_source, python_source
@@ -178,3 +179,20 @@ def test_own_code_needs_no_licence(registry: Registry, tmp_path: Path) -> None:
     (folder / "package.json").write_text(json.dumps({"license": "UNLICENSED"}))
     assert registry.build("--from-dir", str(folder)) == 0
     assert ("mine", "it.py") in registry.documents
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/*\n * Licensed to the ASF\n */\npackage a;\n", "package a;\n"),
+        ('# Copyright 2020 A\n# MIT License\n\n"""Doc."""\n', '"""Doc."""\n'),
+        ("// Copyright A\n\n/* License: MIT */\nlet a\n", "let a\n"),
+        ("// Adds numbers.\nlet a\n", "// Adds numbers.\nlet a\n"),
+        ("#!/bin/sh\n# Copyright A\nx\n", "#!/bin/sh\n# Copyright A\nx\n"),
+        ("def licence():\n    pass\n", "def licence():\n    pass\n"),
+        ("x = 1\n# Copyright A\n", "x = 1\n# Copyright A\n"),
+        ("", ""),
+    ],
+)
+def test_headers_about_licences_are_not_learnt(text: str, kept: str) -> None:
+    assert licences.without_header(text) == kept
