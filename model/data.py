@@ -35,6 +35,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
+from model.corpus.filters import is_documented
 from model.corpus.licences import without_header
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
@@ -45,6 +46,8 @@ __all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
 
 #: Room for the FIM tokens, end-of-text, and the tokens that cutting inside a word adds.
 SLACK = 10
+#: The weight of documents that explain themselves (`model.corpus.filters.is_documented`).
+DOCUMENTED = "documented"
 #: Token ids of one train file: 25 MB, about half of that compressed.
 SHARD_TOKENS = 12_582_912
 #: Rows that are filled up with further examples at the same time.
@@ -62,7 +65,7 @@ class PackConfig:
     validation_stride: int = 100
     #: Tokens of the shortest piece of a longer document; 0: pieces are as long as a row.
     shortest_piece: int = 0
-    #: Factors on `epochs` by language or package; where both are given they multiply.
+    #: Factors on `epochs` by language, by package, and for what is `DOCUMENTED`; they multiply.
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -182,6 +185,8 @@ def repetitions(document: Document, config: PackConfig) -> int:
     What a number of epochs takes, any larger number takes too.
     """
     weight = config.weights.get(document.language, 1) * config.weights.get(document.package, 1)
+    if DOCUMENTED in config.weights and is_documented(document.path, document.text):
+        weight *= config.weights[DOCUMENTED]
     return math.floor(config.epochs * weight + (_name_hash(document) >> 8) % 10_000 / 10_000)
 
 
@@ -329,7 +334,8 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--weight", type=_weight, nargs="+", default=[], metavar="NAME=FACTOR",
-        help="factors on --epochs by language or package, as in javascript=2 django=1.5",
+        help="factors on --epochs by language, by package, and for documented library code, as in\n"
+        "javascript=2 django=1.5 documented=4",
     )  # fmt: skip
     parser.add_argument(
         "--validation-stride", type=int, default=100, metavar="N",

@@ -33,6 +33,9 @@ _TEST_DATA = {
     "testdata", "test-data", "test_data", "testfiles", "fixtures", "fixture", "__fixtures__",
     "__snapshots__", "baselines", "baseline_images", "test-resources", "golden",
 }  # fmt: skip
+_TEST = re.compile(
+    r"(?:^|/)(?:tests?|testing|__tests__|spec)/|(?:^|/)test_|_test\.|Tests?\.java$|\.(?:test|spec)\."
+)
 _GENERATED_NAME = re.compile(
     r"[.\-](?:min|bundle|prod|production)\.[cm]?js$|_pb2(?:_grpc)?\.py$|TokenManager\.java$"
 )
@@ -70,6 +73,12 @@ def comment_share(text: str, language: str) -> float:
     """Characters in comments and docstrings, as a share of all characters."""
     found = (match.group("comment") for match in _COMMENTS[language].finditer(text))
     return sum(len(comment) for comment in found if comment) / max(1, len(text))
+
+
+def is_documented(path: str, text: str) -> bool:
+    """Library code that explains itself: a good share of comments and docstrings, and no test."""
+    language = language_of(path) or "python"
+    return not _TEST.search(path) and 0.15 <= comment_share(text, language) <= 0.5
 
 
 def is_vendored(path: str, text: str) -> bool:

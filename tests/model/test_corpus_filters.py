@@ -7,7 +7,13 @@ import pytest
 from model.corpus.build import clean_text
 from model.corpus.decontaminate import EvaluationIndex, words
 from model.corpus.duplicates import Seen, fingerprint
-from model.corpus.filters import FILTERS, OWN_FILTERS, comment_share, is_generated
+from model.corpus.filters import (
+    FILTERS,
+    OWN_FILTERS,
+    comment_share,
+    is_documented,
+    is_generated,
+)
 from model.corpus.licences import copyright_lines, header_forbids, is_permissive
 
 PYTHON = '''# Copyright (c) 2020 Ada Lovelace
@@ -249,3 +255,23 @@ def test_half_the_text_is_no_duplicate() -> None:
 def test_texts_of_a_few_words_have_fingerprints_too() -> None:
     seen = Seen()
     assert [add(seen, text) for text in ("", "a", "a b", "a")] == [None] * 3 + ["exact duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "documented"),
+    [
+        ("a/b.py", '"""Adds numbers."""\ndef add(a, b):\n    return a + b + a + b + a\n', True),
+        ("a/b.py", "def add(a, b):\n    return a + b\n", False),
+        ("a/b.py", "# only words, and then more words\n" * 9 + "x\n", False),
+        (
+            "tests/b.py",
+            '"""Adds numbers."""\ndef add(a, b):\n    return a + b + a + b + a\n',
+            False,
+        ),
+        ("a/BTest.java", "// Adds numbers.\nint add(int a, int b) { return a + b; }\n", False),
+        ("a/B.java", "// Adds numbers.\nint add(int a, int b) { return a + b; }\n", True),
+        ("a/b.spec.js", "// Adds numbers.\nlet add = (a, b) => a + b + a + b + a;\n", False),
+    ],
+)
+def test_documented_library_code(path: str, text: str, documented: bool) -> None:
+    assert is_documented(path, text) is documented

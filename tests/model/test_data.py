@@ -74,6 +74,10 @@ def test_epochs_and_weights_say_how_often_a_document_is_seen() -> None:
         assert count == (3 if document.language == "java" else 2) * (
             2 if document.package == "train" else 1
         )
+    plain = dataclasses.replace(documents()[0], text="x = 1\n" * 9, language="python", path="a.py")
+    documented = dataclasses.replace(plain, text=plain.text + "# It counts.\n")
+    config = PackConfig(64, FimConfig(), 0, 2, weights={"documented": 3})
+    assert [data.repetitions(each, config) for each in (plain, documented)] == [2, 6]
 
 
 def test_a_language_with_twice_the_weight_gives_twice_the_tokens(
