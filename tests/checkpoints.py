@@ -11,6 +11,9 @@ from safetensors.numpy import save_file
 
 from santa_lsp.models import embedded_directory
 
+#: Of the embedded model's tokenizer.
+VOCAB_SIZE = len(json.loads((embedded_directory() / "vocabulary.json").read_text("utf-8")))
+
 
 def write_checkpoint(
     directory: Path,
@@ -19,7 +22,7 @@ def write_checkpoint(
     n_head: int = 2,
     n_embd: int = 32,
     n_positions: int = 128,
-    vocab_size: int = 4096,
+    vocab_size: int = VOCAB_SIZE,
     seed: int = 0,
     **config: object,
 ) -> Path:

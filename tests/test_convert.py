@@ -14,7 +14,7 @@ from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
 from santa_lsp.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from tests.checkpoints import write_checkpoint
+from tests.checkpoints import VOCAB_SIZE, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,8 +103,8 @@ def to_adapter(checkpoint: Path) -> None:
         ({"activation_function": "mish"}, "activation 'mish'"),
         ({"add_cross_attention": True}, "add_cross_attention"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
-        ({"vocab_size": 5000}, r"shape \[4096, 32\]"),
-        ({"vocab_size": 4000}, "4096 tokens, the model only 4000|shape"),
+        ({"vocab_size": VOCAB_SIZE + 1000}, rf"shape \[{VOCAB_SIZE}, 32\]"),
+        ({"vocab_size": 4000}, f"{VOCAB_SIZE} tokens, the model only 4000|shape"),
         ({"n_positions": 64}, "wpe.weight has the shape"),
         ({"n_layer": 3}, "no tensor 'h.2"),
         ({"n_layer": 1}, "'h.1.* is not supported"),

@@ -10,15 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
+from model.data import PackConfig, pack
+from model.fim import FimConfig
 from model.train import TrainError
 from model.train.__main__ import _parser, start
 from model.train.initial import load_initial
 from model.train.loop import Trainer
 from santa_lsp import models
+from santa_lsp.cache import CompletionCache
+from santa_lsp.completer import Completer, CompleterConfig
+from santa_lsp.context import CompletionContext
 from santa_lsp.convert import convert
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests import reference
 from tests.checkpoints import write_checkpoint
+from tests.model.conftest import documents
 from tests.model.runs import ROOT, trainer, weights
 from tests.test_convert_formats import (
     write_custom_safetensors,
@@ -89,6 +97,35 @@ def test_an_installed_model_and_a_run_are_the_same_model(tmp_path: Path) -> None
     one, other = load_initial(str(tmp_path / "run")), load_initial(str(model_dir))
     for name, tensor in one.model.state_dict().items():
         assert torch.equal(tensor, other.model.state_dict()[name])
+
+
+def test_a_model_that_was_taught_the_path_is_told_it_everywhere(
+    tokenizer_path: Path, repository: Path, tmp_path: Path
+) -> None:
+    """From packed data to a run, a model directory, the server's prompt, and fine-tuning on."""
+    taught = PackConfig(256, FimConfig(path_comment=True), 0, 1, validation_stride=8)
+    pack(documents(), tokenizer_path, tmp_path / "data", taught, jobs=1)
+    run = trainer(tmp_path / "run", data=tmp_path / "data")
+    run.save()
+    model = models.open_model(
+        convert(tmp_path / "run" / "checkpoint", tmp_path / "model", name="taught")
+    )
+    assert model.path_comment
+    engine = CTranslate2Engine(model, "cpu")
+    context = CompletionContext("python", "/home/me/app/main.py", "x = ", "\n")
+    completer = Completer(engine, CompleterConfig(max_new_tokens=4), CompletionCache())
+    prompts: list[list[int]] = []
+    generate = engine.generate
+    engine.generate = lambda ids, *rest: prompts.append(ids) or generate(ids, *rest)  # type: ignore[assignment, func-returns-value]
+    completer.complete(context)
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    assert "# python app/main.py\nx = " in tokenizer.decode(prompts[0])
+    again = fine_tuned(tmp_path / "again", tmp_path / "model", repository)
+    assert again.model.config.path_comment
+    rows = again.rows.batch(0, 1).tolist()
+    assert "# python" in tokenizer.decode(rows[0])
+    plain = load_initial(str(write_checkpoint(tmp_path / "plain")))
+    assert not plain.model.config.path_comment
 
 
 @pytest.mark.parametrize(
