@@ -1,15 +1,20 @@
 """Completions at random places of source files, unedited, as a Markdown table.
 
     python -m benchmarks.completions SOURCES [--model NAME|DIR] [--count 20] [--seed 0]
+    python -m benchmarks.completions SOURCES --thresholds --count 1000
 
 Asked as the server asks, with its default settings, at random columns of random lines of code,
-the rest of the line taken away, until `--count` places have been shown something.
+the rest of the line taken away, until `--count` places have been shown something. With
+`--thresholds` everything is shown, and the table says what each minConfidence would let through.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 from model.corpus import Document, iter_documents
@@ -19,6 +24,8 @@ from santa_lsp.completer import Completer, CompleterConfig, Completion
 from santa_lsp.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.settings import Settings
+
+Places = Iterator[tuple[CompletionContext, str]]
 
 
 def place(document: Document, rng: random.Random) -> tuple[CompletionContext, str] | None:
@@ -32,7 +39,13 @@ def place(document: Document, rng: random.Random) -> tuple[CompletionContext, st
     column = rng.randint(line.index(text), len(line) - 1)
     prefix = "\n".join([*lines[:number], line[:column]])
     suffix = "\n".join(["", *lines[number + 1 :]])
-    return CompletionContext(document.language, document.path, prefix, suffix), line[column:]
+    path = document.path
+    context = CompletionContext(document.language, path, prefix, suffix, uri=path)
+    return context, line[column:]
+
+
+#: Values of minConfidence to choose between.
+THRESHOLDS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 def cell(text: str) -> str:
@@ -48,31 +61,63 @@ def main() -> None:
     parser.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--thresholds", action="store_true")
     options = parser.parse_args()
     engine = CTranslate2Engine(models.find(options.model), "cpu")
     settings = Settings()
     config = CompleterConfig(
-        max_new_tokens=settings.max_new_tokens, min_confidence=settings.min_confidence
+        max_new_tokens=settings.max_new_tokens,
+        min_confidence=0.0 if options.thresholds else settings.min_confidence,
     )
-    documents = list(iter_documents(options.sources))
-    rng = random.Random(options.seed)
+    completer = Completer(engine, config, CompletionCache())
+    places = places_in(list(iter_documents(options.sources)), random.Random(options.seed))
+    if options.thresholds:
+        print_thresholds(completer, places, options.count)
+    else:
+        print_completions(completer, places, options.count)
+
+
+def places_in(
+    documents: list[Document], rng: random.Random
+) -> Iterator[tuple[CompletionContext, str]]:
+    """Contexts, and what stood there, without end."""
+    while True:
+        if found := place(rng.choice(documents), rng):
+            yield found
+
+
+def print_thresholds(completer: Completer, places: Places, count: int) -> None:
+    """For each threshold: how many of `count` places, how often the line's rest exactly."""
+    answers = []
+    for context, wanted in itertools.islice(places, count):
+        result = completer.complete(context)
+        if isinstance(result, Completion):
+            exact = result.text.strip() == wanted.strip()
+            answers.append((math.exp(result.score), exact))
+    print(
+        "| shown from | share of places | of those, the rest of the line exactly |\n|---|---|---|"
+    )
+    for threshold in THRESHOLDS:
+        kept = [exact for confidence, exact in answers if confidence >= threshold]
+        print(f"| {threshold} | {len(kept) / count:.3f} | {sum(kept) / max(1, len(kept)):.3f} |")
+
+
+def print_completions(completer: Completer, places: Places, count: int) -> None:
+    """The first `count` that are shown something."""
     print("| file | before │ completion | it was |\n|---|---|---|")
     asked = shown = right = 0
-    while shown < options.count:
-        document = rng.choice(documents)
-        found = place(document, rng)
-        if found is None:
-            continue
-        context, wanted = found
+    for context, wanted in places:
         asked += 1
-        result = Completer(engine, config, CompletionCache()).complete(context)
+        result = completer.complete(context)
         if not isinstance(result, Completion):
             continue
         shown += 1
         right += result.text.strip() == wanted.strip()
         before = context.line_prefix.strip()[-40:]
-        name = Path(document.path).name
+        name = Path(context.path).name
         print(f"| {name} | {cell(before)}│{cell(result.text)} | {cell(wanted)} |")
+        if shown == count:
+            break
     print(f"\n{asked} places asked, {shown} shown something, {right} exactly what was there.")
 
 
