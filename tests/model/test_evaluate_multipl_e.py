@@ -102,7 +102,7 @@ def test_samples_end_at_the_first_stop() -> None:
     assert cut_at("a\n# b\ndef", ("\ndef", "\n#")) == "a"
     assert cut_at("a", ("\ndef",)) == "a"
     parameters = GenerationParameters(24, 0.8, 0.95)
-    said = Sampler(SUBJECT, 0, "x").sample("def add(a, b):", 40, parameters, ("\n",))
+    said = Sampler(SUBJECT, 0, "x").sample("def f(a):\n    return ", 40, parameters, ("\n",))
     assert len(said) == 40  # more than are computed together
     assert len(set(said)) > 5
     assert not any("\n" in text for text in said)
