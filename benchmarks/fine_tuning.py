@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.line_tasks import write_tasks
 from santa_lsp import models
 
 HELD_OUT = 4
-SEED = 0
 
 
 def split(repository: Path, train: Path) -> list[Path]:
@@ -36,39 +33,6 @@ def split(repository: Path, train: Path) -> list[Path]:
             held_out.append(file)
             (train / name).unlink()
     return held_out
-
-
-def gaps(file: Path, name: str, rng: random.Random) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each line of a file that holds code, as a task to fill in: whole, and its rest."""
-    lines = file.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines):
-        text = line.strip()
-        if len(text) < 4 or text.startswith("#"):
-            continue
-        indent = line.index(text)
-        rest = rng.randint(indent + 1, len(line) - 1)
-        for kind, column in (("whole", indent), ("rest", rest)):
-            yield (
-                kind,
-                {
-                    "task_id": f"{name}:{number + 1}:{column}",
-                    "prompt": "\n".join([*lines[:number], line[:column]]),
-                    "suffix": "\n".join(["", *lines[number + 1 :]]),
-                    "canonical_solution": line[column:],
-                },
-            )
-
-
-def write_tasks(repository: Path, held_out: list[Path], out: Path, most: int) -> None:
-    """`whole.jsonl` and `rest.jsonl` with at most `most` tasks each, a fair sample."""
-    rng = random.Random(SEED)
-    found: dict[str, list[dict[str, str]]] = {"whole": [], "rest": []}
-    for file in held_out:
-        for kind, task in gaps(file, str(file.relative_to(repository)), rng):
-            found[kind].append(task)
-    for kind, tasks in found.items():
-        chosen = rng.sample(tasks, min(most, len(tasks)))
-        (out / f"{kind}.jsonl").write_text("".join(json.dumps(task) + "\n" for task in chosen))
 
 
 def run(*arguments: str | Path) -> None:
