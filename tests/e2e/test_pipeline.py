@@ -61,9 +61,9 @@ def test_a_model_is_trained_exported_evaluated_and_served(tmp_path: Path) -> Non
         {
             "task_id": str(number),
             "prompt": f"class Shape{number}:\n    def set_width_{number}(self, width):\n"
-            "        # keeps the width\n",
-            "suffix": "        return self.width\n",
-            "canonical_solution": "        self.width = width\n",
+            "        # keeps the width\n        ",
+            "suffix": "\n        return self.width\n",
+            "canonical_solution": "self.width = width",
         }
         for number in range(20, 120, 5)
     ]
@@ -76,7 +76,7 @@ def test_a_model_is_trained_exported_evaluated_and_served(tmp_path: Path) -> Non
     argv = [sys.executable, "-m", "santa_lsp", "--stdio", "--model", model]
     with LspClient.start(argv) as client:
         client.initialize(options={"minConfidence": 0})
-        text = rows[0]["prompt"] + "        \n"
+        text = rows[0]["prompt"] + rows[0]["suffix"]
         client.open("file:///shape.py", text)
         request = client.inline_completion("file:///shape.py", (3, 8), context={"triggerKind": 1})
         assert client.result(request)["items"][0]["insertText"].startswith("self.width = width")
