@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,33 @@ def test_weights_that_do_not_fit_are_refused(
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="multiple of n_head"):
         GPTConfig(vocab_size=9, n_positions=9, n_embd=10, n_layer=1, n_head=3)
+
+
+def test_positions_start_as_a_line_that_training_need_not_discover() -> None:
+    """What two positions have in common depends on how far apart they are, not on where."""
+    positions = GPT(CONFIG).transformer["wpe"].weight.detach()
+    products = positions @ positions.T
+    for offset in (0, 1, 5):
+        diagonal = products.diagonal(offset)
+        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), rtol=1e-3, atol=1e-7)
+    assert products[10, 10] > products[10, 11] > products[10, 14]
+    assert positions.pow(2).mean().sqrt().item() == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling on a CPU takes a C++ compiler")
+def test_compiled_parts_compute_the_same() -> None:
+    torch.manual_seed(0)
+    model = GPT(CONFIG)
+    ids = torch.randint(0, CONFIG.vocab_size, (2, 33))
+    targets = ids[:, 1:].clone()
+    targets[0, :5] = -1
+    gradients = []
+    for _ in range(2):
+        loss = model(ids[:, :-1], targets)
+        loss.backward()
+        gradients.append((loss.detach(), model.transformer["wte"].weight.grad.clone()))
+        model.zero_grad()
+        model.compile_parts()
+    for plain, compiled in zip(*gradients, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-4, atol=1e-5)
