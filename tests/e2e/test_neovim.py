@@ -19,8 +19,10 @@ from tests.e2e.neovim import PLUGIN, ROOT, Neovim
 pytestmark = pytest.mark.editor
 
 SHAPES = (ROOT / "examples" / "shapes.py").read_text()
-#: Typed over line 15 of SHAPES; the embedded model has several words to say behind it.
+#: Typed over line 15 of SHAPES; the embedded model has something to say behind it, and behind the
+#: second several words.
 PERIMETER = "        return 2 * math.pi * self."
+AREA = "        return math."
 #: The displays: Neovim's own, ours in its place, and ours where there is no other.
 DISPLAYS = {
     "0.12": {"version": "0.12"},
@@ -54,10 +56,12 @@ def display(request: pytest.FixtureRequest) -> dict[str, object]:
     return dict(DISPLAYS[request.param])
 
 
-def write_perimeter(editor: Neovim, name: str, newline: str = "\n") -> tuple[Path, str]:
+def write_perimeter(
+    editor: Neovim, name: str, newline: str = "\n", typed: str = PERIMETER
+) -> tuple[Path, str]:
     """Edit a copy of SHAPES, type PERIMETER over its line 15, and wait for the suggestion."""
     path = editor.open(name, SHAPES, newline)
-    editor.type("15GS" + PERIMETER.strip())
+    editor.type("15GS" + typed.strip())
     return path, editor.shown()
 
 
@@ -99,17 +103,17 @@ def test_undo_after_an_accept_is_one_step(editor: Neovim) -> None:
 
 
 def test_words_are_accepted_one_by_one_without_waiting(editor: Neovim) -> None:
-    _, shown = write_perimeter(editor, "word.py")
+    _, shown = write_perimeter(editor, "word.py", typed=AREA)
     first, second = shown.split(" ")[:2]
     assert first.isidentifier(), f"choose another place: the model says {shown!r}"
     editor.type("<M-Right>")
-    editor.wait("first word", lambda: editor.line() == PERIMETER + first)
+    editor.wait("first word", lambda: editor.line() == AREA + first)
     assert editor.suggestion() == shown.removeprefix(first)
     editor.type("<M-Right>")
-    editor.wait("second word", lambda: editor.line() == f"{PERIMETER}{first} {second}")
+    editor.wait("second word", lambda: editor.line() == f"{AREA}{first} {second}")
     editor.wait("rest", lambda: editor.idle() and editor.suggestion())
     editor.type("<Tab>")
-    editor.wait("all of it", lambda: editor.line().startswith(PERIMETER + shown))
+    editor.wait("all of it", lambda: editor.line().startswith(AREA + shown))
 
 
 def test_a_line_is_accepted(editor: Neovim) -> None:
