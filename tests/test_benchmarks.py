@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from gguf import GGUFReader, dequantize
 from safetensors.numpy import load_file
 
-from benchmarks import llama_cpp, random_model
+from benchmarks import completions, line_tasks, llama_cpp, random_model, scaling
 from benchmarks.peers.santa_lsp import SantaLsp
 from model import tokenizer
+from model.corpus import Document
 from santa_lsp.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import open_model
@@ -94,3 +97,34 @@ def test_our_process_computes_all_tokens_for_a_key(made: random_model.RandomMode
     found = {phase: llama_cpp.figures(some) for phase, some in samples.items()}
     table = llama_cpp.table({"santa-lsp": found, "other": found})
     assert table.count("×1.00") == 8
+
+
+def test_the_curve_through_runs_is_the_one_they_lie_on() -> None:
+    points = [
+        scaling.Point("run", 1, 1, flops, {"python": 0.5 + 3e3 * flops**-0.25})
+        for flops in (1e13, 1e14, 1e15)
+    ]
+    a, b = scaling.fit(points, 0.5)
+    assert (a, b) == (pytest.approx(3e3), pytest.approx(0.25))
+    assert scaling.fit(points, 0.0)[1] < 0.25  # with nothing that stays, a flatter one
+
+
+def test_lines_become_tasks_that_are_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("# a comment\ndef f(a):\n    return a + 1\nx\n")
+    found = list(line_tasks.gaps(file, "a.py", random.Random(0)))
+    assert [kind for kind, _ in found] == ["whole", "rest"] * 2  # two lines hold enough code
+    for kind, task in found:
+        text = task["prompt"] + task["canonical_solution"] + task["suffix"]
+        assert text == file.read_text()
+        assert task["prompt"].endswith(("\n", "    ")) == (kind == "whole")
+
+
+def test_a_place_takes_the_rest_of_a_line_of_code_away() -> None:
+    document = Document("# words\n\nvalue = compute(1)\n", "python", "p", "1", "test", None, "a.py")
+    rng = random.Random(0)
+    found = [each for each in (completions.place(document, rng) for _ in range(200)) if each]
+    assert 20 < len(found) < 100  # comments and blank lines are no places
+    for context, wanted in found:
+        assert context.prefix + wanted + context.suffix == document.text
+        assert context.line_prefix + wanted == "value = compute(1)"
