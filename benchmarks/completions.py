@@ -19,9 +19,9 @@ from pathlib import Path
 
 from model.corpus import Document, iter_documents
 from santa_lsp import models
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, CompleterConfig, Completion
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.settings import Settings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from santa_lsp import cli
+from santa_lsp.commands import main as cli
 from santa_lsp.server import session
-from santa_lsp.statistics import Statistics, Work
+from santa_lsp.completion.statistics import Statistics, Work
 
 
 class Telling(Statistics):

@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from santa_lsp.convert import convert
-from santa_lsp.prompt import END_OF_TEXT
+from santa_lsp.families.prompt import END_OF_TEXT
 
 #: Tokens that are scored together.
 WINDOW = 256

@@ -15,11 +15,11 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 
-from santa_lsp import cli
+from santa_lsp.commands import main as cli
 from santa_lsp.bench import session
-from santa_lsp.budget import Speed
-from santa_lsp.engine import AnchorCounts, GenerationParameters, Token
-from santa_lsp.prompt import FimIds, Order
+from santa_lsp.engines.budget import Speed
+from santa_lsp.completion.engine import AnchorCounts, GenerationParameters, Token
+from santa_lsp.families.prompt import FimIds, Order
 from santa_lsp.server import session as server_session
 from santa_lsp.settings import Settings
 

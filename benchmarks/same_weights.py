@@ -24,7 +24,7 @@ from benchmarks.random_model import SHAPES, write_checkpoint
 from benchmarks.to_gguf import write_gguf
 from model import tokenizer
 from santa_lsp.convert import convert
-from santa_lsp.prompt import assemble, find_dialect
+from santa_lsp.families.prompt import assemble, find_dialect
 
 PROMPTS, CHARACTERS = 12, 800
 

@@ -27,7 +27,7 @@ from model.gpt import GPT
 from model.tokenizer import load
 from model.train.checkpoints import find_checkpoint, read_progress
 from model.train.speed import flops_per_token
-from santa_lsp.prompt import path_comment
+from santa_lsp.families.prompt import path_comment
 
 #: FLOPs that are asked about: half an hour, three hours and a day of a GPU at 300 TFLOP/s.
 WANTED = {"half an hour of a large GPU": 5.4e17, "three hours": 3.2e18, "a day": 2.6e19}

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
-from santa_lsp.prompt import END_OF_TEXT, find_dialect
+from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
 
 #: Canonical names (santa_lsp.convert.layouts) and llama.cpp's.
 NAMES = {

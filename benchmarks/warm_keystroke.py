@@ -15,7 +15,7 @@ import time
 from statistics import median
 
 from santa_lsp import models
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
 RUNS = 5

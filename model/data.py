@@ -40,7 +40,7 @@ from model.corpus.licences import without_header
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
 from model.tokenizer import TokenizerError, load
-from santa_lsp.prompt import END_OF_TEXT, FimIds, find_dialect, path_comment
+from santa_lsp.families.prompt import END_OF_TEXT, FimIds, find_dialect, path_comment
 
 __all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
 

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 
 from model.cuts import Unit, cut
-from santa_lsp.prompt import Encode, FimIds, Order, assemble, path_comment
+from santa_lsp.families.prompt import Encode, FimIds, Order, assemble, path_comment
 
 #: Share of the texts whose path comment has a path: an unnamed file has none.
 WITH_PATH = 0.8

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
-from santa_lsp.prompt import END_OF_TEXT, HYPHEN
+from santa_lsp.families.prompt import END_OF_TEXT, HYPHEN
 
 SPECIAL_TOKENS = [
     END_OF_TEXT,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from santa_lsp.completer import CompleterConfig
+from santa_lsp.completion.completer import CompleterConfig
 from santa_lsp.models import EMBEDDED
 
 #: Files whose contents are secrets or that nobody wants completed.

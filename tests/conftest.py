@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from santa_lsp import models
-from santa_lsp.budget import Speed
-from santa_lsp.context import CompletionContext
+from santa_lsp.engines.budget import Speed
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines import load_engine
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import EMBEDDED, speeds

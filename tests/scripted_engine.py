@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from santa_lsp.budget import Speed
-from santa_lsp.engine import AnchorCounts, GenerationParameters, Token
-from santa_lsp.prompt import FimIds, Order
+from santa_lsp.engines.budget import Speed
+from santa_lsp.completion.engine import AnchorCounts, GenerationParameters, Token
+from santa_lsp.families.prompt import FimIds, Order
 
 
 class ScriptedEngine:

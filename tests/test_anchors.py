@@ -10,9 +10,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from santa_lsp import models, prompt
-from santa_lsp.context import CompletionContext
-from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp import models
+from santa_lsp.families import prompt
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import EMBEDDED
 from tests.conftest import CURSOR, at_cursor
@@ -214,7 +215,7 @@ def test_no_memory_means_no_reuse() -> None:
 #: In a process of its own: what others have given back would be used first.
 GROW = """
 from santa_lsp import models
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
 def resident():

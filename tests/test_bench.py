@@ -16,7 +16,7 @@ from santa_lsp.bench.figures import SORTS, add, figures, percentile
 from santa_lsp.bench.replay import FAST, Replay
 from santa_lsp.bench.session import parse
 from santa_lsp.bench.table import comparison, report
-from santa_lsp.cli import main
+from santa_lsp.commands.main import main
 from tests.test_bench_replay import LINE, serve
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from benchmarks import completions, line_tasks, llama_cpp, random_model, scaling
 from benchmarks.peers.santa_lsp import SantaLsp
 from model import tokenizer
 from model.corpus import Document
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import open_model
 

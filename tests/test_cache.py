@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp.cache import NEAR, CompletionCache, Remembered
+from santa_lsp.completion.cache import NEAR, CompletionCache, Remembered
 from tests.conftest import at_cursor
 
 

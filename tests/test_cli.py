@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, CompleterConfig, Completion
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import embedded_directory
 from tests.lsp_client import LspClient

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, CompleterConfig, Completion, Superseded
-from santa_lsp.engine import Engine, GenerationParameters, Token
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, CompleterConfig, Completion, Superseded
+from santa_lsp.completion.engine import Engine, GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.postprocess import Drop
+from santa_lsp.completion.filters import Drop
 from tests.conftest import at_cursor
 from tests.scripted_engine import ScriptedEngine
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests.checkpoints import VOCAB_SIZE, write_checkpoint
 
@@ -216,7 +216,7 @@ EXPORT = """
 import sys
 for name in ("torch", "transformers", "safetensors", "huggingface_hub"):
     sys.modules[name] = None  # what raises ImportError
-from santa_lsp.cli import main
+from santa_lsp.commands.main import main
 main(["export", *sys.argv[1:]])
 """
 

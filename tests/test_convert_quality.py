@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.int8_quality import compare
 from santa_lsp.models import embedded_directory
-from santa_lsp.prompt import HYPHEN, find_dialect
+from santa_lsp.families.prompt import HYPHEN, find_dialect
 
 #: A tokenizer.json with SantaCoder's vocabulary, where there is one.
 TOKENIZER = os.environ.get("SANTA_LSP_SANTACODER_TOKENIZER", "")

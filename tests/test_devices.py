@@ -8,7 +8,7 @@ import ctranslate2
 import pytest
 
 from santa_lsp import models
-from santa_lsp.engine import EngineError, GenerationParameters
+from santa_lsp.completion.engine import EngineError, GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import EMBEDDED
 from santa_lsp.server import build_server

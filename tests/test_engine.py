@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from santa_lsp.engine import GenerationParameters, Token
+from santa_lsp.completion.engine import GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +97,7 @@ def test_a_process_that_used_the_model_ends_well(kept: str) -> None:
     """CTranslate2 aborts the process when its threads outlive the interpreter."""
     script = f"""
 from santa_lsp.engines import load_engine
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.settings import Settings
 def use():
     engine = load_engine(Settings(threads=1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from santa_lsp.protocol.greeting import greet
+from santa_lsp.server.greeting import greet
 from santa_lsp.server import build_server
 from santa_lsp.settings import Settings
 

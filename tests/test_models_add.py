@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from santa_lsp import cli, models
+from santa_lsp import models
+from santa_lsp.commands import main as cli
 from santa_lsp.models import Model, ModelError
 from santa_lsp.models.catalogue import CATALOGUE, OPENRAIL_RESTRICTIONS, Licence
 from santa_lsp.models.hub import HubError
-from santa_lsp.models.install import add
+from santa_lsp.commands.install import add
 from tests.checkpoints import write_checkpoint
 from tests.fake_hub import COMMIT, Hub, start
 
@@ -330,7 +331,7 @@ def test_a_model_without_fim_tokens_is_said_to_be_one(
 def test_measured_speed_and_details_are_shown(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from santa_lsp.budget import Speed
+    from santa_lsp.engines.budget import Speed
     from santa_lsp.models import speeds
 
     main("models", "list")

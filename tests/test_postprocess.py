@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp import postprocess
-from santa_lsp.postprocess import Drop
+from santa_lsp.completion import filters as postprocess
+from santa_lsp.completion.filters import Drop
 from tests.conftest import at_cursor
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp import prompt
-from santa_lsp.context import CompletionContext
+from santa_lsp.families import prompt
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.prompt import FimIds
+from santa_lsp.families.prompt import FimIds
 from tests.conftest import at_cursor
 
 FIM = FimIds(prefix=1000, middle=1001, suffix=1002, pad=1003)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from santa_lsp.rhythm import MOST_DEBOUNCE, UNKNOWN, Rhythm
+from santa_lsp.server.typing_speed import MOST_DEBOUNCE, UNKNOWN, Rhythm
 
 
 def typing(*gaps: float) -> tuple[Rhythm, float]:

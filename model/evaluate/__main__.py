@@ -23,7 +23,7 @@ from model.evaluate.task import EvaluateError, Subject, Task, positive
 from model.evaluate.typing import Typing
 from model.execution import ExecutionError
 from santa_lsp import models
-from santa_lsp.engine import EngineError
+from santa_lsp.completion.engine import EngineError
 
 TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), CodeToText(), Typing())
 

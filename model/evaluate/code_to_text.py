@@ -19,8 +19,8 @@ from model.evaluate import files
 from model.evaluate.bleu import bleu
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
-from santa_lsp import prompt
-from santa_lsp.engine import Engine, GenerationParameters, Token
+from santa_lsp.families import prompt
+from santa_lsp.completion.engine import Engine, GenerationParameters, Token
 
 MAX_NEW_TOKENS = 64
 LANGUAGES = ("python", "java", "javascript")

@@ -20,10 +20,10 @@ from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder, Sampler
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, Record, Row, Subject, Workload
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, CompleterConfig, Completion
-from santa_lsp.context import CompletionContext
-from santa_lsp.prompt import Order
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.families.prompt import Order
 
 #: The paper's limit for a line; longer gaps have room for the longest of OpenAI's.
 MAX_NEW_TOKENS = {

@@ -21,7 +21,7 @@ from model.evaluate.sampling import Sampler
 from model.evaluate.statistics import mean_rows, pass_at_k
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload, positive
 from model.execution import Outcome
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 
 TOP_P = 0.95
 KS = (1, 10, 100)

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from model.evaluate.task import Subject
-from santa_lsp import prompt
-from santa_lsp.engine import Engine, EngineError, GenerationParameters, Token
+from santa_lsp.families import prompt
+from santa_lsp.completion.engine import Engine, EngineError, GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import SMALL
 from santa_lsp.engines.devices import load_generator
-from santa_lsp.prompt import END_OF_TEXT
+from santa_lsp.families.prompt import END_OF_TEXT
 
 #: Samples computed together.
 BATCH = 32

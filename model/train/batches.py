@@ -13,7 +13,7 @@ from model.rows import TokenRows
 from model.train.config import TrainConfig
 from model.train.distributed import World
 from model.train.errors import TrainError
-from santa_lsp.prompt import FimIds
+from santa_lsp.families.prompt import FimIds
 
 
 @dataclass(frozen=True, slots=True)

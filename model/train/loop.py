@@ -33,7 +33,7 @@ from model.train.optimizers import make_optimizers
 from model.train.samples import title_of, write_samples
 from model.train.schedule import decay_start, learning_rate
 from model.train.speed import choose_precision, flops_per_token, peak_flops, worth_compiling
-from santa_lsp.prompt import END_OF_TEXT, find_dialect
+from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
 
 #: In a run's folder: what its checkpoints take over from the initial model.
 FROM_INITIAL = "from"

@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from model.gpt import GPT
-from santa_lsp.prompt import FimIds
+from santa_lsp.families.prompt import FimIds
 
 
 def write_samples(

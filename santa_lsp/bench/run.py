@@ -17,7 +17,7 @@ from santa_lsp.bench.probe import cancels, started
 from santa_lsp.bench.replay import FAST, REAL, Replay
 from santa_lsp.bench.soak import soak
 from santa_lsp.bench.typist import Typist
-from santa_lsp.machine import cores, processor
+from santa_lsp.models.machine import cores, processor
 
 PACES = {pace.name: pace for pace in (REAL, FAST)}
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from santa_lsp import models, prompt
-from santa_lsp.context import CompletionContext
+from santa_lsp import models
+from santa_lsp.families import prompt
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import build_spec
-from santa_lsp.engine import EngineError, GenerationParameters
-from santa_lsp.prompt import END_OF_TEXT, Order, find_dialect
+from santa_lsp.completion.engine import EngineError, GenerationParameters
+from santa_lsp.families.prompt import END_OF_TEXT, Order, find_dialect
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
 

@@ -20,7 +20,7 @@ from santa_lsp.convert.config import ModelConfig
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.tensors import Array, Tensor, stored
 from santa_lsp.models import ModelError
-from santa_lsp.models.variables import read_variables
+from santa_lsp.models.model_bin import read_variables
 
 MODEL_FILE = "model.bin"
 #: CTranslate2's numbers of the activations, under names of transformers that mean the same.

@@ -12,7 +12,7 @@ from ctranslate2.specs import common_spec, model_spec, transformer_spec
 from santa_lsp.convert.config import ModelConfig
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.tensors import ITEM_SIZES, Array, Tensor, encode
-from santa_lsp.prompt import END_OF_TEXT
+from santa_lsp.families.prompt import END_OF_TEXT
 
 _Activation = common_spec.Activation
 ACTIVATIONS = {

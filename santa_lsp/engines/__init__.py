@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from santa_lsp import machine, models
-from santa_lsp.budget import fastest
-from santa_lsp.engine import Engine
+from santa_lsp import models
+from santa_lsp.models import machine
+from santa_lsp.engines.budget import fastest
+from santa_lsp.completion.engine import Engine
 from santa_lsp.models import speeds
 from santa_lsp.settings import Settings
 

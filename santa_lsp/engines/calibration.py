@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from santa_lsp.budget import Speed
-from santa_lsp.engine import Engine, GenerationParameters
+from santa_lsp.engines.budget import Speed
+from santa_lsp.completion.engine import Engine, GenerationParameters
 
 PROMPT_TOKENS = 256
 NEW_TOKENS = 16

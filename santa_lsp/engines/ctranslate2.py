@@ -12,12 +12,12 @@ import ctranslate2
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from santa_lsp.budget import Speed
-from santa_lsp.engine import AnchorCounts, EngineError, GenerationParameters, Token
-from santa_lsp.engines.anchors import Anchors, state_bytes_per_token
+from santa_lsp.engines.budget import Speed
+from santa_lsp.completion.engine import AnchorCounts, EngineError, GenerationParameters, Token
+from santa_lsp.engines.prefix_cache import Anchors, state_bytes_per_token
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.models import Model
-from santa_lsp.prompt import END_OF_TEXT, FimIds, Order, find_dialect
+from santa_lsp.families.prompt import END_OF_TEXT, FimIds, Order, find_dialect
 
 #: Until it has been measured: bytes of a model whose layers are so small that a second thread costs
 #: more, in waiting for it at every token, than it brings.

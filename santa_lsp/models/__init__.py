@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from santa_lsp.prompt import Order
+from santa_lsp.families.prompt import Order
 
 EMBEDDED = "santa-mini"
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "santa.json")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from santa_lsp import machine
-from santa_lsp.budget import Speed
+from santa_lsp.models import machine
+from santa_lsp.engines.budget import Speed
 from santa_lsp.models import Model, home
 
 

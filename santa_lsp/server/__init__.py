@@ -13,18 +13,18 @@ from typing import Any, NoReturn
 from lsprotocol import types
 
 from santa_lsp import settings
-from santa_lsp.ahead import NEARLY_TYPED
-from santa_lsp.completer import Completion, Superseded
+from santa_lsp.server.prefetch import NEARLY_TYPED
+from santa_lsp.completion.completer import Completion, Superseded
 from santa_lsp.document import Document
-from santa_lsp.engine import EngineError
-from santa_lsp.postprocess import Drop
+from santa_lsp.completion.engine import EngineError
+from santa_lsp.completion.filters import Drop
 from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.wire import Wire
 from santa_lsp.server.fallback import as_inline, as_list
-from santa_lsp.server.places import Place, end_of_change, place_of
+from santa_lsp.server.snapshot import Place, end_of_change, place_of
 from santa_lsp.server.session import LOG_LEVELS, SantaServer
 from santa_lsp.settings import Settings
-from santa_lsp.statistics import Work
+from santa_lsp.completion.statistics import Work
 
 log = logging.getLogger(__name__)
 

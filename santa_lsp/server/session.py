@@ -11,16 +11,16 @@ import time
 from lsprotocol import types
 
 from santa_lsp import __version__, settings
-from santa_lsp.ahead import Ahead, following
-from santa_lsp.context import CompletionContext
+from santa_lsp.server.prefetch import Ahead, following
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines import calibrate, load_engine
-from santa_lsp.model_thread import ModelThread
-from santa_lsp.protocol.greeting import EXPERIMENTAL
+from santa_lsp.server.worker import ModelThread
+from santa_lsp.server.greeting import EXPERIMENTAL
 from santa_lsp.protocol.server import HardenedServer
-from santa_lsp.rhythm import Rhythm
-from santa_lsp.server.places import context_at
+from santa_lsp.server.typing_speed import Rhythm
+from santa_lsp.server.snapshot import context_at
 from santa_lsp.settings import Settings
-from santa_lsp.statistics import Statistics, Work
+from santa_lsp.completion.statistics import Statistics, Work
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lsprotocol import types
 
-from santa_lsp.protocol.greeting import greet
+from santa_lsp.server.greeting import greet
 from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.server import HardenedServer
 from santa_lsp.protocol.transports import open_stdio

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from santa_lsp import cli
+from santa_lsp.commands import main as cli
 from santa_lsp.server import session
 from santa_lsp.settings import Settings
 from tests.scripted_engine import ScriptedEngine

@@ -24,7 +24,7 @@ class Gate:
                 time.sleep(0.01)
 
 sys.meta_path.insert(0, Gate())
-from santa_lsp.cli import main
+from santa_lsp.commands.main import main
 main(["--stdio"])
 """
 

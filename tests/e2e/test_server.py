@@ -431,9 +431,9 @@ def test_the_server_needs_no_torch_and_no_network() -> None:
     """Neither is imported by a server that has loaded its model and answered."""
     script = (
         "import sys\n"
-        "from santa_lsp.completer import Completer, CompleterConfig\n"
-        "from santa_lsp.cache import CompletionCache\n"
-        "from santa_lsp.cli import read_place\n"
+        "from santa_lsp.completion.completer import Completer, CompleterConfig\n"
+        "from santa_lsp.completion.cache import CompletionCache\n"
+        "from santa_lsp.commands.main import read_place\n"
         "from santa_lsp.engines import load_engine\n"
         "from santa_lsp.settings import Settings\n"
         "import santa_lsp.server\n"

@@ -16,7 +16,7 @@ from model.evaluate.sampling import Sampler, cut_at
 from model.evaluate.statistics import pass_at_k
 from model.evaluate.task import EvaluateError, Subject
 from santa_lsp import models
-from santa_lsp.engine import GenerationParameters
+from santa_lsp.completion.engine import GenerationParameters
 
 SUBJECT = Subject(models.find(models.EMBEDDED))
 HUMANEVAL = {

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from model import fim
 from model.fim import FimConfig
-from santa_lsp.prompt import FimIds, find_dialect, path_comment
+from santa_lsp.families.prompt import FimIds, find_dialect, path_comment
 
 #: Ids that no character has.
 FIM = FimIds(prefix=-1, middle=-2, suffix=-3, pad=-4)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from model import tokenizer
-from santa_lsp.prompt import find_dialect
+from santa_lsp.families.prompt import find_dialect
 from tests.model.conftest import documents
 
 

@@ -19,9 +19,9 @@ from model.train.__main__ import _parser, start
 from model.train.initial import load_initial
 from model.train.loop import Trainer
 from santa_lsp import models
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, CompleterConfig
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, CompleterConfig
+from santa_lsp.completion.context import CompletionContext
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests import reference

@@ -14,9 +14,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from santa_lsp.context import CompletionContext
-from santa_lsp.model_thread import ModelThread
-from santa_lsp.rhythm import Rhythm
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.server.worker import ModelThread
+from santa_lsp.server.typing_speed import Rhythm
 from santa_lsp.settings import Settings
 
 #: What follows a completion is computed when no more characters of it than this are left to type.

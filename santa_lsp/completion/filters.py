@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.context import CompletionContext
 
 CLOSING = ")]}>\"'`;,:"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from santa_lsp.budget import Speed
-from santa_lsp.prompt import FimIds, Order
+from santa_lsp.engines.budget import Speed
+from santa_lsp.families.prompt import FimIds, Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from santa_lsp.budget import fastest
+    from santa_lsp.engines.budget import fastest
     from santa_lsp.models import speeds
     from santa_lsp.models.catalogue import CATALOGUE
 
@@ -107,7 +107,7 @@ def _count(parameters: float) -> str:
 
 def _add(arguments: argparse.Namespace) -> None:
     from santa_lsp.convert.progress import progress_bar
-    from santa_lsp.models.install import add
+    from santa_lsp.commands.install import add
 
     def accept(licence: Licence, download: str) -> bool:
         print(f"{download}\nLicence: {licence.name}, {licence.url}")

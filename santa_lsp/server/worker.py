@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Literal, TypeVar
 
-from santa_lsp.cache import CompletionCache
-from santa_lsp.completer import Completer, Completion, Superseded
-from santa_lsp.context import CompletionContext
-from santa_lsp.engine import AnchorCounts, Engine, EngineError
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer, Completion, Superseded
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import AnchorCounts, Engine, EngineError
 from santa_lsp.models import ModelError
-from santa_lsp.postprocess import Drop
+from santa_lsp.completion.filters import Drop
 from santa_lsp.settings import Settings
-from santa_lsp.statistics import Statistics, Work
+from santa_lsp.completion.statistics import Statistics, Work
 
 log = logging.getLogger(__name__)
 

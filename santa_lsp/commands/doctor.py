@@ -8,9 +8,10 @@ import sys
 import time
 from typing import Any
 
-from santa_lsp import __version__, machine, models
-from santa_lsp.budget import Budget, Speed, fastest
-from santa_lsp.engine import EngineError
+from santa_lsp import __version__, models
+from santa_lsp.models import machine
+from santa_lsp.engines.budget import Budget, Speed, fastest
+from santa_lsp.completion.engine import EngineError
 from santa_lsp.models import Model, ModelError, speeds
 from santa_lsp.settings import Settings
 

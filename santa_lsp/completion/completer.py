@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Literal
 
-from santa_lsp import postprocess, prompt
-from santa_lsp.budget import Budget
-from santa_lsp.cache import CompletionCache
-from santa_lsp.context import CompletionContext
-from santa_lsp.engine import Engine, GenerationParameters, Token
-from santa_lsp.postprocess import Drop
-from santa_lsp.statistics import Source, Work
+from santa_lsp.completion import filters as postprocess
+from santa_lsp.families import prompt
+from santa_lsp.engines.budget import Budget
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Engine, GenerationParameters, Token
+from santa_lsp.completion.filters import Drop
+from santa_lsp.completion.statistics import Source, Work
 
 Multiline = Literal["auto", "always", "never"]
 

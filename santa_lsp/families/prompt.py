@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.context import CompletionContext
 
 Order = Literal["psm", "spm"]
 Encode = Callable[[str], list[int]]

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from santa_lsp import __version__, model_commands, settings
+from santa_lsp import __version__, settings
+from santa_lsp.commands import models as model_commands
 from santa_lsp.bench import BenchError
 from santa_lsp.bench import command as bench
-from santa_lsp.completer import Completer, Completion
-from santa_lsp.context import CompletionContext, language_of
-from santa_lsp.engine import EngineError
+from santa_lsp.completion.completer import Completer, Completion
+from santa_lsp.completion.context import CompletionContext, language_of
+from santa_lsp.completion.engine import EngineError
 from santa_lsp.models import ModelError
 from santa_lsp.settings import Settings, SettingsError
 
@@ -132,7 +133,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from santa_lsp.protocol.greeting import greet
+    from santa_lsp.server.greeting import greet
     from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
     found, problems = read_settings(arguments)
@@ -161,7 +162,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _complete(arguments: argparse.Namespace) -> None:
-    from santa_lsp.cache import CompletionCache
+    from santa_lsp.completion.cache import CompletionCache
     from santa_lsp.engines import load_engine
 
     context = read_place(arguments.place, arguments.language)
@@ -237,7 +238,7 @@ def _show_completion(completer: Completer, context: CompletionContext) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    from santa_lsp.doctor import examine, report
+    from santa_lsp.commands.doctor import examine, report
 
     findings = examine(_settings(arguments))
     print(json.dumps(findings, indent=2) if arguments.json else report(findings))

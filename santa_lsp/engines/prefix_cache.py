@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from santa_lsp.engine import AnchorCounts
-from santa_lsp.models.variables import read_variables
-from santa_lsp.prompt import FimIds, Order
+from santa_lsp.completion.engine import AnchorCounts
+from santa_lsp.models.model_bin import read_variables
+from santa_lsp.families.prompt import FimIds, Order
 
 #: A line of more tokens than this is not waited out: an anchor may end inside it.
 LONG_LINE = 32

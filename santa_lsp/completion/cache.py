@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import takewhile
 
-from santa_lsp.context import CompletionContext
+from santa_lsp.completion.context import CompletionContext
 
 #: Characters before the cursor that are compared as text; what is further away, as a digest.
 NEAR = 256

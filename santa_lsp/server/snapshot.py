@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
 
-from santa_lsp.context import CompletionContext, Trigger
+from santa_lsp.completion.context import CompletionContext, Trigger
 from santa_lsp.document import Document, Encoding
 from santa_lsp.protocol.messages import InlineCompletionParams
 
