@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from santa_lsp import EMBEDDED
 from santa_lsp.convert import ConvertError, convert, require_quantization
-from santa_lsp.models import EMBEDDED, Model, ModelError, home, hub, open_model
+from santa_lsp.models import Model, ModelError, home, hub, open_model
 from santa_lsp.models.catalogue import CATALOGUE, Licence
 
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from santa_lsp import models
-from santa_lsp.families import prompt
 from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import EngineError, Limits, Stop
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import build_spec
-from santa_lsp.completion.engine import EngineError, GenerationParameters
 from santa_lsp.families.prompt import END_OF_TEXT, Order, find_dialect
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
@@ -119,15 +118,10 @@ def _check(model_dir: Path) -> None:
     from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
     context = CompletionContext("python", "add.py", "def add(a, b):\n    return ", "\n")
-    parameters = GenerationParameters(max_new_tokens=4)
     try:
         # "auto" quantizes what the processor cannot compute as it is, instead of widening it.
         engine = CTranslate2Engine(models.open_model(model_dir), "cpu", "auto", threads=1)
-        budget = engine.n_positions - parameters.max_new_tokens
-        prompt_ids = prompt.build(
-            context, engine.encode, engine.fim, engine.order, budget, engine.path_comment
-        )
-        engine.generate(prompt_ids, parameters, lambda token: False)
+        engine.generate(context, Limits(4), lambda piece: False, Stop())
     except (models.ModelError, EngineError, ValueError) as error:
         raise ConvertError(f"the converted model does not complete: {error}") from error
 
