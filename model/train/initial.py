@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from model.gpt import GPT, GPTConfig
 from model.train.errors import TrainError
+
+if TYPE_CHECKING:
+    from santa_lsp.convert.checkpoint import Checkpoint
 
 #: In a run and its checkpoints: where the initial model was from, and its licence.
 ORIGIN_FILE = "origin.json"
@@ -57,7 +61,7 @@ def _origin(path: Path, name: str) -> dict[str, str]:
     return {"source": f"trained from {name}"}
 
 
-def _model(found) -> GPT:  # type: ignore[no-untyped-def]  # a Checkpoint, imported late
+def _model(found: Checkpoint) -> GPT:
     config = found.config
     rows = found.tensors["h.0.attn.c_attn.weight"].shape[0]
     multi_query = rows == config.n_embd + 2 * config.head_dim
