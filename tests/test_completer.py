@@ -14,7 +14,7 @@ from santa_lsp.completion.engine import Engine, GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.completion.filters import Drop
 from tests.conftest import at_cursor
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 
 def completer(engine: Engine, **config: object) -> Completer:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lsprotocol import types
 
-from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.loop import Server
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ PROGRESS_TIMEOUT = 5
 class Client:
     """What the server says to one editor, as far as the editor can hear it."""
 
-    def __init__(self, server: HardenedServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         #: The client says `experimental.santa.status`.
         self.wants_status = False

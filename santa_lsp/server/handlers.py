@@ -18,7 +18,7 @@ from santa_lsp import __version__, settings
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines import load_engine as load_local_engine
 from santa_lsp.protocol.messages import InlineCompletionParams
-from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.loop import Server
 from santa_lsp.protocol.wire import Wire
 from santa_lsp.server import requests, snapshot
 from santa_lsp.server.fallback import as_inline, as_list
@@ -188,13 +188,13 @@ def build_server(
     base: Settings,
     problems: Sequence[str] = (),
     load_engine: LoadEngine = load_local_engine,
-) -> HardenedServer:
+) -> Server:
     """The server with all handlers, not yet started.
 
     `base` are the settings that the client's options change, `problems` what to tell the user of
     them. `load_engine` is called on a thread and raises ModelError or EngineError.
     """
-    server = HardenedServer("santa-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
+    server = Server("santa-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
     server.protocol.experimental = EXPERIMENTAL
     session = Session(server, base, problems, load_engine)
     for method, handler in FEATURES.items():

@@ -11,7 +11,7 @@ from santa_lsp import settings
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Stop
 from santa_lsp.completion.statistics import Statistics
-from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.loop import Server
 from santa_lsp.server.client import Client
 from santa_lsp.server.model import LoadEngine, ServedModel
 from santa_lsp.server.prefetch import Prefetcher, following
@@ -39,7 +39,7 @@ class Session:
 
     def __init__(
         self,
-        server: HardenedServer,
+        server: Server,
         base: Settings,
         problems: Sequence[str],
         load_engine: LoadEngine,

@@ -17,7 +17,7 @@ from santa_lsp.commands import main
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Cost, Limits, Piece, Stop
 from santa_lsp.settings import Settings
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from model.evaluate.bleu import bleu, tokenize
 from model.evaluate.code_to_text import CodeToText, without_docstring
 from model.evaluate.task import EvaluateError, Subject
 from santa_lsp import models
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 
 def test_text_is_split_as_the_benchmark_does() -> None:

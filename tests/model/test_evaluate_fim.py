@@ -14,7 +14,7 @@ from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder
 from model.evaluate.task import EvaluateError
 from santa_lsp.families.prompt import Order
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 GAP = Gap("t", "python", "single-line", "def f(a):\n", "    b = a\n", "    return b\n")
 
