@@ -2,7 +2,7 @@
 
 A field of `Settings` is a setting: its default, the JSON schema that a value must meet, and what it
 is for. The README's table and the VS Code extension's options are written from it
-(`python -m editors.write_settings`). A bad value never stops the server: it is reported by name,
+(`python editors/write_settings.py`). A bad value never stops the server: it is reported by name,
 and the default is used.
 """
 

@@ -18,6 +18,7 @@ from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import build_spec
 from santa_lsp.families.prompt import END_OF_TEXT, Order, find_dialect
+from santa_lsp.models.files import whole_folder
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
 
@@ -53,23 +54,18 @@ def convert(
 
     vocabulary = _vocabulary(tokenizer, found.config.vocab_size)
     spec = build_spec(found.tensors, found.config, vocabulary, on_read)
-    building = output.with_name(f".{output.name}.new")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
     try:
-        spec.validate()
-        spec.optimize(quantization=quantization)
-        spec.save(str(building))
-        shutil.copyfile(found.tokenizer, building / "tokenizer.json")
-        for notice in found.notices:
-            shutil.copyfile(notice, building / notice.name)
-        _write_card(building, name, found, tokenizer, quantization, description or {})
-        _check(building)
-        building.rename(output)
+        with whole_folder(output) as building:
+            spec.validate()
+            spec.optimize(quantization=quantization)
+            spec.save(str(building))
+            shutil.copyfile(found.tokenizer, building / "tokenizer.json")
+            for notice in found.notices:
+                shutil.copyfile(notice, building / notice.name)
+            _write_card(building, name, found, tokenizer, quantization, description or {})
+            _check(building)
     except OSError as error:
         raise ConvertError(f"{output} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return output
 
 

@@ -1,4 +1,4 @@
-"""The LSP wire: pygls made to survive real editors. `santa_lsp.server` registers its handlers on top.
+"""The LSP wire: pygls made to survive real editors. The room `server` adds the handlers.
 
 What pygls 2.1 does not do, and this package does:
 

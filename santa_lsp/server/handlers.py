@@ -17,8 +17,8 @@ from lsprotocol import types
 from santa_lsp import __version__, settings
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines import load_engine as load_local_engine
-from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.loop import Server
+from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.wire import Wire
 from santa_lsp.server import requests, snapshot
 from santa_lsp.server.fallback import as_inline, as_list
