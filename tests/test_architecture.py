@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "engines": {"completion", "families", "models", "settings"},
     "convert": {"completion", "families", "models", "engines"},
     "server": {"protocol", "completion", "engines", "models", "document", "languages", "settings"},
-    "bench": {"document", "models"},
+    "bench": {"document", "languages", "models"},
     "commands": {
         *("server", "protocol", "bench", "convert", "engines", "models", "completion"),
         *("languages", "settings"),
