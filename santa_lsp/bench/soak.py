@@ -38,12 +38,8 @@ def soak(client: Client, keys: int, seed: int, on_key: Callable[[], object]) -> 
 
 def _own(of: Session, number: int) -> Session:
     """The session in a file that is like no other one's."""
-    return replace(
-        of,
-        file=f"{number}-{of.file}",
-        text=f"{language(of.language).comment} Copy {number}, which is not the same as the others.\n"
-        + of.text,
-    )
+    comment = f"{language(of.language).comment} Copy {number}, not the same as the others.\n"
+    return replace(of, file=f"{number}-{of.file}", text=comment + of.text)
 
 
 def _typed(client: Client, own: Session, seed: int) -> Iterator[Key]:
