@@ -1,4 +1,4 @@
-"""Shared by all tests: a user's folder of their own, and the real engine with the embedded model."""
+"""Shared by all tests: a user's folder of their own, and the engine with the embedded model."""
 
 from __future__ import annotations
 
