@@ -55,9 +55,10 @@ class CTranslate2Engine:
         self.fim: FimIds | None = found[1] if found else None
         self.order: Order = model.order
         self.path_comment = model.path_comment
-        end_of_text = self._tokenizer.token_to_id(END_OF_TEXT)
+        end_token = (model.card.get("stop_tokens") or [END_OF_TEXT])[0]
+        end_of_text = self._tokenizer.token_to_id(end_token)
         if end_of_text is None:
-            raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
+            raise EngineError(f"{model.directory}/tokenizer.json has no {end_token} token")
         self.end_of_text: int = end_of_text
         self._device, self._compute_type = device, compute_type
         guess = 1 if model.size < SMALL else 0
@@ -74,7 +75,8 @@ class CTranslate2Engine:
             fim=self.fim,
             order=self.order,
             newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
-            bytes_per_token=state_bytes_per_token(model.directory / "model.bin"),
+            bytes_per_token=model.card.get("state_bytes_per_token")
+            or state_bytes_per_token(model.directory / "model.bin"),
             most_bytes=anchor_bytes,
         )
 

@@ -54,6 +54,11 @@ def gguf_model_type(architecture: str) -> str:
     raise not_held(f"the GGUF file's architecture {architecture!r} is another than {known}")
 
 
-def family_named(name: str) -> Family | None:
-    """By the name that a model's card gives."""
-    return next((family for family in families() if family.name == name), None)
+def family_named(name: str) -> Family:
+    """By the name that a model's card gives. Raises FamilyError."""
+    from santa_lsp.families.architecture import FamilyError
+
+    for family in families():
+        if family.name == name:
+            return family
+    raise FamilyError(f"there is no family {name!r}")

@@ -149,9 +149,12 @@ def find_form(token_to_id: TokenToId, metadata: Mapping[str, Any]) -> PromptForm
     """The form of a model; None when it has no tokens for one and sees the prefix alone.
 
     `metadata` says what the model's files do: `fim_prefix`, `fim_suffix`, `fim_middle`, `fim_pad`,
-    `repository` and `file` are tokens, `fim_order` is psm or spm, `name` what the model is called
-    and `pre_tokenizer` its pre-tokenizer's name. All may be missing.
+    `repository` and `file` are tokens, `fim_order` is psm or spm, `name` what the model is called,
+    `pre_tokenizer` its pre-tokenizer's name, and `prompt_format` the form itself, as a card has it.
+    All may be missing. Raises ValueError when one of them names no token of the tokenizer.
     """
+    if metadata.get("prompt_format"):
+        return PromptForm.from_json(metadata["prompt_format"], token_to_id)
     said = {part: metadata[part] for part in _PARTS if metadata.get(part)}
     for spelling in _SPELLINGS:
         tokens = dict(zip((FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE), spelling.fim, strict=False))
@@ -187,13 +190,12 @@ def _is_mellum(metadata: Mapping[str, Any]) -> bool:
 def find_stop_tokens(
     token_to_id: TokenToId, metadata: Mapping[str, Any], form: PromptForm | None
 ) -> tuple[str, ...]:
-    """Tokens that end a completion, the model's own end of text first.
+    """Tokens that end a completion, end-of-text first; empty when the tokenizer has none.
 
     `metadata` may have `end_tokens`. The form's tokens end it too: no file has them in its text.
     """
-    ends = [token for token in metadata.get("end_tokens", ()) if token_to_id(token) is not None]
-    if token_to_id(_END_OF_TEXT) is not None:
-        ends.append(_END_OF_TEXT)
+    said = [_END_OF_TEXT, *metadata.get("end_tokens", ())]
+    ends = [token for token in said if token_to_id(token) is not None]
     ends = ends or [token for token in _ENDS if token_to_id(token) is not None][:1]
     marks = [mark.token for mark in form.marks.values()] if form else []
-    return tuple(dict.fromkeys(ends + marks))
+    return tuple(dict.fromkeys(ends + marks)) if ends else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from santa_lsp.families.architecture import FamilyError, Llama3Scaling, Rotary
+from santa_lsp.families.architecture import Llama3Scaling, Rotary
 from santa_lsp.families.config import not_held
 from santa_lsp.families.family import Names, Shapes
 
@@ -69,7 +69,6 @@ def config_of(
     varied = [setting for setting, value in config.items() if isinstance(value, list)]
     if varied:
         raise not_held(f"its layers differ in {varied[0]}, which CTranslate2 cannot hold")
-    epsilon = config.get("layer_norm_epsilon", 1e-5)
     config |= {
         "model_type": model_type,
         "vocab_size": shapes.get("token_embd.weight", (0,))[0],
@@ -77,13 +76,17 @@ def config_of(
         "attention_bias": "blk.0.attn_q.bias" in shapes,
         "mlp_bias": "blk.0.ffn_up.bias" in shapes,
         "use_bias": "blk.0.ffn_up.bias" in shapes,
-        "norm_epsilon": epsilon,
+        "norm_epsilon": config.get("layer_norm_epsilon", 1e-5),
         "use_sliding_window": "sliding_window" in config,
         # gpt_bigcode's names of the same.
         "n_head": config.get("num_attention_heads"),
         "n_inner": config.get("intermediate_size"),
         "multi_query": config.get("num_key_value_heads") == 1,
     }
+    if (turned := metadata.get(f"{prefix}rope.dimension_count")) and "hidden_size" in config:
+        heads = max(config.get("num_attention_heads") or 1, 1)
+        head_dim = config.get("head_dim") or config["hidden_size"] // heads
+        config["partial_rotary_factor"] = turned / head_dim
     config["rope_scaling"] = _scaling(metadata, prefix, config, rope_factors)
     return config
 
@@ -122,11 +125,3 @@ def _llama3(factors: Sequence[float], base: float) -> dict[str, Any]:
         "high_freq_factor": scaling.high_freq_factor,
         "original_max_position_embeddings": scaling.n_positions,
     }
-
-
-def require_text(metadata: Mapping[str, Any], key: str) -> str:
-    """Raises FamilyError when the file does not say it."""
-    value = metadata.get(key)
-    if not isinstance(value, str):
-        raise FamilyError(f"the GGUF file's metadata has no {key}")
-    return value
