@@ -23,8 +23,8 @@ from typing import Any
 from PIL import Image
 from PIL.Image import Dither
 
-from tests.e2e.neovim import ROOT, Neovim
-from tests.e2e.screen import BACKGROUND, FOREGROUND, SUGGESTION_COLOUR, Screen
+from tests.support.neovim import ROOT, Neovim
+from tests.support.screen import BACKGROUND, FOREGROUND, SUGGESTION_COLOUR, Screen
 
 DISPLAYS: dict[str, dict[str, Any]] = {
     "0.12, vim.lsp.inline_completion": {"version": "0.12"},

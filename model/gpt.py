@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +72,7 @@ class GPTConfig:
         }
 
     @classmethod
-    def from_json(cls, config: dict[str, object]) -> GPTConfig:
+    def from_json(cls, config: dict[str, Any]) -> GPTConfig:
         """Raises ValueError for a config that this architecture cannot hold."""
         expected = {"model_type": "gpt_bigcode", "multi_query": True}
         for key, value in expected.items():
@@ -80,7 +81,7 @@ class GPTConfig:
                     f"config.json has {key}={config[key]!r}; this model needs {value!r}"
                 )
         fields = cls.__dataclass_fields__
-        return cls(**{key: config[key] for key in fields if key in config})  # type: ignore[arg-type]
+        return cls(**{key: config[key] for key in fields if key in config})
 
 
 class KVCache:
@@ -121,7 +122,8 @@ class Attention(nn.Module):
             k, v = cache.append(self.layer, k, v)
         k, v = (t.expand(B, self.n_head, t.shape[2], self.head_dim) for t in (k, v))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        projected: Tensor = self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        return projected
 
 
 class MLP(nn.Module):
@@ -131,7 +133,8 @@ class MLP(nn.Module):
         self.c_proj = nn.Linear(config.n_inner, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+        projected: Tensor = self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+        return projected
 
 
 class Block(nn.Module):
@@ -146,7 +149,8 @@ class Block(nn.Module):
         self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None
     ) -> Tensor:
         x = x + self.attn(self.ln_1(x), mask, cache)
-        return x + self.mlp(self.ln_2(x))
+        x = x + self.mlp(self.ln_2(x))
+        return x
 
 
 class GPT(nn.Module):
@@ -181,7 +185,7 @@ class GPT(nn.Module):
                 residual = name.endswith("c_proj.weight")
                 std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
                 nn.init.normal_(parameter, std=std)
-        positions = self.transformer["wpe"].weight
+        positions = self.transformer["wpe"].get_parameter("weight")
         if not positions.is_meta:
             with torch.no_grad():
                 positions.copy_(0.02 * math.sqrt(2) * _sinusoids(*positions.shape))
@@ -207,15 +211,16 @@ class GPT(nn.Module):
                 mask = torch.ones(T, past + T, dtype=torch.bool, device=ids.device).tril(past)
         else:
             positions, mask = _kept_apart(documents)
-        x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
-        for block in self.transformer["h"]:
+        x: Tensor = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
+        for block in self.transformer["h"].children():
             if cache is not None:
                 x = block.forward(x, mask, cache)  # of growing lengths: never compiled
             elif self.recompute and self.training:
                 x = checkpoint(block, x, mask, use_reentrant=False)
             else:
                 x = block(x, mask)
-        return self.transformer["ln_f"](x)
+        x = self.transformer["ln_f"](x)
+        return x
 
     def forward(
         self,
@@ -225,20 +230,21 @@ class GPT(nn.Module):
         documents: Tensor | None = None,
     ) -> Tensor:
         """Targets [B, T] of -1 carry no loss."""
-        x, head = self.hidden(ids, cache, documents), self.transformer["wte"].weight
+        x = self.hidden(ids, cache, documents)
+        head = self.transformer["wte"].get_parameter("weight")
         return F.linear(x, head) if targets is None else self._loss(x, head, targets)
 
     def compile_parts(self) -> None:
         """Compile what training spends its time in: the blocks and, a fifth of a step on a CPU, the
         loss."""
-        for block in self.transformer["h"]:
+        for block in self.transformer["h"].children():
             block.compile()
         self._loss = torch.compile(_loss)
 
     @torch.inference_mode()
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
         """Greedy continuation of one prompt, without the end-of-text token that may close it."""
-        device = self.transformer["wte"].weight.device
+        device = self.transformer["wte"].get_parameter("weight").device
         cache = KVCache(self.config.n_layer)
         ids = torch.tensor([prompt_ids], device=device)
         output: list[int] = []

@@ -48,7 +48,7 @@ def plot(runs: list[Path], output: Path) -> None:
             for name, loss in losses.items():
                 lines.setdefault(name, []).append((line["tokens"] / 1e6, loss))
         for name, points in lines.items():
-            options = {"color": color} if len(runs) > 1 else {}
+            options: dict[str, Any] = {"color": color} if len(runs) > 1 else {}
             axes.plot(*zip(*points, strict=True), marker=".", label=name, **options)
         if not lines:
             axes.plot([], [], color=color, label=label)

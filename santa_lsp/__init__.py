@@ -1,3 +1,6 @@
-"""Inline code completion on one's own machine: an LSP 3.18 server over a SantaCoder model."""
+"""Inline code completion that runs on your own machine."""
 
 __version__ = "0.1.0"
+
+#: The name of the model that comes with the package.
+EMBEDDED = "santa-mini"

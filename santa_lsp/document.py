@@ -25,6 +25,9 @@ Position = tuple[int, int]
 #: (start, end), the end exclusive.
 Range = tuple[Position, Position]
 
+#: What editors close by themselves when it is typed, and with what.
+AUTO_CLOSED = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
+
 #: A window starts at a multiple of this many lines (or, cut inside, of a quarter of its character
 #: limit), so that it stays put while its reader types: a start that slid with each new line would
 #: change the whole prompt and with it everything the engine could have reused.

@@ -1,20 +1,23 @@
 """The user's settings: fully defaulted, the same names in editor options and a TOML file.
 
-A bad value never stops the server: it is reported by name, and the default is used.
+A field of `Settings` is a setting: its default, the JSON schema that a value must meet, and what it
+is for. The README's table and the VS Code extension's options are written from it
+(`python editors/write_settings.py`). A bad value never stops the server: it is reported by name,
+and the default is used.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from santa_lsp.completion.completer import CompleterConfig
-from santa_lsp.models import EMBEDDED
+from santa_lsp import EMBEDDED
 
 #: Files whose contents are secrets or that nobody wants completed.
 EXCLUDED = (
@@ -27,141 +30,172 @@ EXCLUDED = (
     "*.lock",
     "package-lock.json",
 )
+COMPUTE_TYPES = (
+    "default",
+    "auto",
+    "int8",
+    "int8_float32",
+    "int8_float16",
+    "float16",
+    "bfloat16",
+    "float32",
+)
+
+Schema = dict[str, Any]
 
 
 class SettingsError(Exception):
     """A settings file that cannot be read; says what to do."""
 
 
+def _setting(default: Any, schema: Schema, purpose: str, alias: str = "") -> Any:
+    """`alias` is the setting's name in the release before; it still works."""
+    return field(default=default, metadata={"schema": schema, "purpose": purpose, "alias": alias})
+
+
+def _one_of(*values: str) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+def _integer(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+_BOOLEAN: Schema = {"type": "boolean"}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting with its default; the option's name is the camelCase of the field's."""
 
-    model: str = EMBEDDED
-    device: str = "auto"
-    compute_type: str = "default"
-    threads: int = 0
-    anchor_memory_mb: int = 512
-    latency_budget_ms: int = 400
-    debounce_ms: str | int = "auto"
-    max_new_tokens: int = 64
-    multiline: str = "auto"
-    min_confidence: float = 0.4
-    candidates: int = 1
-    exclude: tuple[str, ...] = EXCLUDED
-    fallback_completion: bool = True
-    streaming: bool = True
-    log_level: str = "warning"
-
-    def completer_config(self) -> CompleterConfig:
-        return CompleterConfig(
-            max_new_tokens=self.max_new_tokens,
-            latency_budget_ms=self.latency_budget_ms,
-            multiline=self.multiline,  # type: ignore[arg-type]  # checked by `parse`
-            min_confidence=self.min_confidence,
-            exclude=self.exclude,
-            candidates=self.candidates,
-        )
+    model: str = _setting(
+        EMBEDDED,
+        {"type": "string", "minLength": 1},
+        "a model's name (`santa-lsp models list` shows them), or the full path of a model's folder",
+    )
+    device: str = _setting(
+        "auto",
+        _one_of("auto", "cpu", "cuda"),
+        "where the model computes; `auto` takes a graphics card that works",
+    )
+    compute_type: str = _setting(
+        "default",
+        _one_of(*COMPUTE_TYPES),
+        "number format that the model computes in; `default` is the one it was converted to",
+    )
+    threads: int = _setting(
+        0,
+        _integer(0, 256),
+        "processor threads; 0 chooses the fastest, measured once for each machine and model while "
+        "you do not type",
+    )
+    prefix_cache_memory_mb: int = _setting(
+        512,
+        _integer(0, 1_000_000),
+        "megabytes for what is kept from keystroke to keystroke; 0 keeps nothing",
+        alias="anchorMemoryMb",
+    )
+    latency_budget_ms: int = _setting(
+        400,
+        _integer(50, 60_000),
+        "milliseconds for an answer: they bound prompt and completion by the measured speed "
+        "(`santa-lsp doctor` shows them)",
+    )
+    debounce_ms: str | int = _setting(
+        "auto",
+        {"type": ["string", "integer"], "pattern": "^auto$", "minimum": 0, "maximum": 5000},
+        "milliseconds that typing must pause before an automatic request is computed; `auto` waits "
+        "only when the next key would come before the answer, at most 150",
+    )
+    max_new_tokens: int = _setting(64, _integer(1, 1024), "longest completion, in tokens")
+    multiline: str = _setting(
+        "auto",
+        _one_of("auto", "always", "never"),
+        "whether completions may have several lines; `auto` goes past the line only where a block "
+        "begins",
+    )
+    min_confidence: float = _setting(
+        0.4,
+        {"type": "number", "minimum": 0, "maximum": 1},
+        "least mean token probability of what is shown unasked",
+    )
+    candidates: int = _setting(
+        1,
+        _integer(1, 8),
+        "completions to choose from when you ask by hand, computed in one batch",
+    )
+    exclude: tuple[str, ...] = _setting(
+        EXCLUDED,
+        {"type": "array", "items": {"type": "string"}},
+        "globs of files that are never completed",
+    )
+    fallback_completion: bool = _setting(
+        True,
+        _BOOLEAN,
+        "the completion in the ordinary list, for editors without inline completion",
+    )
+    streaming: bool = _setting(
+        True, _BOOLEAN, "show a long completion while it is still computed, a piece at a time"
+    )
+    log_level: str = _setting(
+        "warning",
+        _one_of("error", "warning", "info", "debug"),
+        "what the server logs, to stderr; the log never holds your code",
+    )
 
     @property
-    def how(self) -> str:
+    def speed_key(self) -> str:
         """The way to compute a model, for what is remembered of its speed."""
         usual = (self.device, self.compute_type) == ("auto", "default")
         return "" if usual else f"{self.device} {self.compute_type}"
 
     def needs_reload(self, other: Settings) -> bool:
         """Whether the model must be loaded anew to go from these settings to the other ones."""
-        names = ("model", "device", "compute_type", "threads", "anchor_memory_mb")
+        names = ("model", "device", "compute_type", "threads", "prefix_cache_memory_mb")
         return any(getattr(self, name) != getattr(other, name) for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """What a value must be, in words, and the test for it."""
-
-    wanted: str
-    accepts: Callable[[Any], bool]
-
-
-def _one_of(*values: str) -> _Check:
-    return _Check("one of " + ", ".join(values), lambda value: value in values)
-
-
-def _integer(least: int, most: int) -> _Check:
-    def accepts(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-    return _Check(f"a whole number from {least} to {most}", accepts)
-
-
-_NUMBER_0_1 = _Check(
-    "a number from 0 to 1",
-    lambda value: (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    ),
-)
-_DEBOUNCE = _integer(0, 5000)
-_CHECKS: dict[str, _Check] = {
-    "model": _Check(
-        "a model's name or folder", lambda value: isinstance(value, str) and value != ""
-    ),
-    "device": _one_of("auto", "cpu", "cuda"),
-    "compute_type": _one_of(
-        "default", "auto", "int8", "int8_float32", "int8_float16", "float16", "bfloat16", "float32"
-    ),
-    "threads": _integer(0, 256),
-    "anchor_memory_mb": _integer(0, 1_000_000),
-    "latency_budget_ms": _integer(50, 60_000),
-    "debounce_ms": _Check(
-        f'"auto" or {_DEBOUNCE.wanted}', lambda value: value == "auto" or _DEBOUNCE.accepts(value)
-    ),
-    "max_new_tokens": _integer(1, 1024),
-    "multiline": _one_of("auto", "always", "never"),
-    "min_confidence": _NUMBER_0_1,
-    "candidates": _integer(1, 8),
-    "exclude": _Check(
-        "a list of globs",
-        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
-    ),
-    "fallback_completion": _Check("true or false", lambda value: isinstance(value, bool)),
-    "streaming": _Check("true or false", lambda value: isinstance(value, bool)),
-    "log_level": _one_of("error", "warning", "info", "debug"),
-}
-
-
 def camel_case(name: str) -> str:
+    """The option of a field's name."""
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
 
 
-_FIELDS = {camel_case(field.name): field.name for field in dataclasses.fields(Settings)}
+def options() -> dict[str, dataclasses.Field[Any]]:
+    """The field of each option, in the order of their table."""
+    return {camel_case(each.name): each for each in dataclasses.fields(Settings)}
 
 
-def parse(options: object, base: Settings | None = None) -> tuple[Settings, list[str]]:
+_OPTIONS = options()
+_ALIASES = {
+    each.metadata["alias"]: option for option, each in _OPTIONS.items() if each.metadata["alias"]
+}
+_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list}
+
+
+def parse(given: object, base: Settings | None = None) -> tuple[Settings, list[str]]:
     """Settings from camelCase options over `base`, and one message for each option not used."""
     base = base or Settings()
-    if options is None:
+    if given is None:
         return base, []
-    if not isinstance(options, Mapping):
-        return base, [
-            f"settings must be an object, not {type(options).__name__}; defaults are used"
-        ]
+    if not isinstance(given, Mapping):
+        return base, [f"settings must be an object, not {type(given).__name__}; defaults are used"]
     problems: list[str] = []
     values: dict[str, Any] = {}
-    for option, value in options.items():
-        name = _FIELDS.get(option)
-        if name is None:
-            near = difflib.get_close_matches(str(option), _FIELDS, 1)
+    for option, value in given.items():
+        known = _OPTIONS.get(_ALIASES.get(option) or option)
+        if known is None:
+            near = difflib.get_close_matches(str(option), _OPTIONS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(f"unknown setting {option!r} is ignored{hint}")
-        elif not _CHECKS[name].accepts(value):
-            default = getattr(base, name)
+        elif not _meets(value, known.metadata["schema"]):
+            default = getattr(base, known.name)
             problems.append(
-                f"setting {option!r} must be {_CHECKS[name].wanted}, not {value!r}; "
+                f"setting {option!r} must be {_in_words(known.metadata['schema'])}, not {value!r}; "
                 f"{default!r} is used"
             )
         else:
-            values[name] = tuple(value) if isinstance(value, list) else value
+            values[known.name] = tuple(value) if isinstance(value, list) else value
     return dataclasses.replace(base, **values), problems
 
 
@@ -173,3 +207,40 @@ def read_file(path: Path) -> tuple[Settings, list[str]]:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
+
+
+def _meets(value: Any, schema: Schema) -> bool:
+    """Whether a value meets a schema, as far as the settings above need it."""
+    kind = schema["type"]
+    if isinstance(kind, list):
+        return any(_meets(value, {**schema, "type": each}) for each in kind)
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    if not isinstance(value, int | float if kind == "number" else _TYPES[kind]):
+        return False
+    if isinstance(value, str):
+        return (
+            value in schema.get("enum", [value])
+            and len(value) >= schema.get("minLength", 0)
+            and re.search(schema.get("pattern", ""), value) is not None
+        )
+    if isinstance(value, list):
+        return all(_meets(item, schema["items"]) for item in value)
+    return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
+
+
+def _in_words(schema: Schema) -> str:
+    """What a value must be, for a message."""
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    if "pattern" in schema:
+        bounds = f"a whole number from {schema['minimum']} to {schema['maximum']}"
+        return f'"{schema["pattern"].strip("^$")}" or {bounds}'
+    if schema["type"] == "boolean":
+        return "true or false"
+    if schema["type"] == "array":
+        return "a list of strings"
+    if schema["type"] == "string":
+        return "a text that is not empty"
+    whole = "whole " if schema["type"] == "integer" else ""
+    return f"a {whole}number from {schema['minimum']} to {schema['maximum']}"

@@ -1,4 +1,4 @@
-"""Shared by all tests: a visible cursor, and the real engine with the embedded model."""
+"""Shared by all tests: a user's folder of their own, and the engine with the embedded model."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from santa_lsp import models
-from santa_lsp.engines.budget import Speed
-from santa_lsp.completion.context import CompletionContext
+from santa_lsp import EMBEDDED, models
 from santa_lsp.engines import load_engine
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.models import EMBEDDED, speeds
+from santa_lsp.models import speeds
+from santa_lsp.models.speeds import Measurement
 from santa_lsp.settings import Settings
-
-CURSOR = "║"
-
-
-def at_cursor(text: str, **fields: object) -> CompletionContext:
-    """The context of a text in which ║ marks the cursor."""
-    prefix, _, suffix = text.partition(CURSOR)
-    values = {"language": "python", "path": "file.py", "uri": "file:///file.py", **fields}
-    return CompletionContext(prefix=prefix, suffix=suffix, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,7 +20,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANTA_LSP_HOME", str(tmp_path_factory.mktemp("home")))
         # Measured already, and fast: what is answered must not depend on how busy the machine is.
-        speeds.record(models.find(EMBEDDED), [Speed(1, 20_000.0, 1_000.0)])
+        speeds.record(models.find(EMBEDDED), [Measurement(1, 20_000.0, 1_000.0)])
         yield
 
 

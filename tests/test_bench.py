@@ -20,7 +20,7 @@ from santa_lsp.commands.main import main
 from tests.test_bench_replay import LINE, serve
 
 ROOT = Path(__file__).parents[1]
-SCRIPTED = f"{sys.executable} -m tests.bench_server"
+SCRIPTED = f"{sys.executable} -m tests.support.bench_server"
 
 
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:

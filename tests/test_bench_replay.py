@@ -15,7 +15,7 @@ LINE = "value = compute(items)"
 
 
 def serve(*arguments: str) -> Client:
-    client = Client.start([sys.executable, "-m", "tests.bench_server", *arguments])
+    client = Client.start([sys.executable, "-m", "tests.support.bench_server", *arguments])
     client.initialize()
     return client
 

@@ -14,7 +14,7 @@ from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import EMBEDDED, speeds
 from santa_lsp.settings import Settings
 from tests.conftest import CURSOR, at_cursor
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 LONG = "value = other(1)\n" * 200
 

@@ -5,61 +5,71 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from santa_lsp.completion.cache import NEAR, CompletionCache, Remembered
-from tests.conftest import at_cursor
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.filters import Drop
+from tests.support.cursor import Complete, at_cursor, check
 
 
-def left(cache: CompletionCache, text: str, **fields: object) -> str | None:
+def remembered_at(place: str, **fields: object) -> Complete:
+    """Completes from memory alone, with what the model said at an earlier cursor."""
+
+    def complete(says: str, context: CompletionContext) -> str | Drop:
+        cache = CompletionCache()
+        cache.put(at_cursor(place, **fields), says)
+        found = cache.get(context)
+        return found.text if found else Drop("not remembered")
+
+    return complete
+
+
+def left(cache: CompletionCache, text: str) -> str | None:
     """What is left to type at the cursor of a text."""
-    found = cache.get(at_cursor(text, **fields))
+    found = cache.get(at_cursor(text))
     return found.text if found else None
 
 
-def test_typing_through_a_completion_is_answered() -> None:
-    cache = CompletionCache()
-    cache.put(at_cursor("total = ║\n"), "sum(values)")
-    assert left(cache, "total = ║\n") == "sum(values)"
-    assert left(cache, "total = sum(║\n") == "values)"
+@pytest.mark.parametrize(
+    ("typed", "after"),
+    [
+        ("total = ║\n", "total = sum(values)║\n"),
+        ("total = sum(║\n", "total = sum(values)║\n"),
+        ("total = sum(values)║\n", "total = sum(values)║\n"),  # nothing is left to type
+        ("total = x║\n", "total = x║\n"),
+        ("totals = ║\n", "totals = ║\n"),
+        ("total = ║\nx", "total = ║\nx"),
+        ("total =║\n", "total =║\n"),
+    ],
+)
+def test_typing_through_a_completion_is_answered(typed: str, after: str) -> None:
+    check(remembered_at("total = ║\n"), typed, "sum(values)", after)
+
+
+def test_another_document_has_completions_of_its_own() -> None:
+    check(remembered_at("x = ║", uri="file:///other.py"), "x = ║", "sum(values)", "x = ║")
 
 
 @pytest.mark.parametrize(
-    ("text", "typed", "rest"),
+    ("says", "typed", "after"),
     [
-        ("f(a, g(b)) + 1", "f(║)", "a, g(b)"),
-        ("f(a, g(b)) + 1", "f(a, g(║))", "b"),
-        ("f(a, g(b)) + 1", "f(a, g(b)║)", None),  # nothing is left before the bracket
-        ("f(a, g(b)) + 1", "f(a, g(b))║", " + 1"),  # it was typed over
-        ("f(a, g(b)) + 1", "f(║", "a, g(b)) + 1"),  # an editor that closes nothing
-        ("'a(b' + c", "'║'", "a(b"),
-        ("[{'k': v}]", "[{'║'}]", "k"),
-        ("f(a)", "f(║]", None),  # not what the editor would have put there
-        ("f(a)", "f║)", None),
-        ("f(a)", "f(║))", None),
+        ("f(a, g(b)) + 1", "f(║)", "f(a, g(b)║)"),
+        ("f(a, g(b)) + 1", "f(a, g(║))", "f(a, g(b║))"),
+        ("f(a, g(b)) + 1", "f(a, g(b)║)", "f(a, g(b)║)"),  # nothing is left before the bracket
+        ("f(a, g(b)) + 1", "f(a, g(b))║", "f(a, g(b)) + 1║"),  # it was typed over
+        ("f(a, g(b)) + 1", "f(║", "f(a, g(b)) + 1║"),  # an editor that closes nothing
+        ("'a(b' + c", "'║'", "'a(b║'"),
+        ("[{'k': v}]", "[{'║'}]", "[{'k║'}]"),
+        ("f(a)", "f(║]", "f(║]"),  # not what the editor would have put there
+        ("f(a)", "f║)", "f║)"),
+        ("f(a)", "f(║))", "f(║))"),
     ],
 )
-def test_a_bracket_that_the_editor_has_closed_by_itself(
-    text: str, typed: str, rest: str | None
-) -> None:
-    cache = CompletionCache()
-    cache.put(at_cursor("x = ║\ny"), text)
-    assert left(cache, f"x = {typed}\ny") == rest
-
-
-def test_another_text_is_not() -> None:
-    cache = CompletionCache()
-    cache.put(at_cursor("total = ║\n"), "sum(values)")
-    assert left(cache, "total = x║\n") is None
-    assert left(cache, "totals = ║\n") is None
-    assert left(cache, "total = ║\nx") is None
-    assert left(cache, "total = ║\n", uri="file:///other.py") is None
-    assert left(cache, "total = sum(values)║\n") is None
-    assert left(cache, "total =║\n") is None
+def test_a_bracket_that_the_editor_has_closed_by_itself(says: str, typed: str, after: str) -> None:
+    check(remembered_at("x = ║\ny"), f"x = {typed}\ny", says, f"x = {after}\ny")
 
 
 def test_an_edit_far_above_is_noticed() -> None:
-    cache = CompletionCache()
     far = "\n" + "x" * (2 * NEAR)
-    cache.put(at_cursor("a = 1" + far + "║"), "text")
-    assert left(cache, "b = 1" + far + "║") is None
+    check(remembered_at(f"a = 1{far}║"), f"b = 1{far}║", "text", f"b = 1{far}║")
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -73,6 +83,15 @@ def test_the_least_recently_used_goes_first() -> None:
     assert left(cache, "a║") == "1"
 
 
+def test_a_look_is_no_use() -> None:
+    cache = CompletionCache(capacity=2)
+    cache.put(at_cursor("a║"), "1")
+    cache.put(at_cursor("b║"), "2")
+    assert cache.get(at_cursor("a║"), peek=True) == Remembered("1")
+    cache.put(at_cursor("c║"), "3")
+    assert left(cache, "a║") is None
+
+
 def test_the_newest_completion_of_a_place_wins() -> None:
     cache = CompletionCache()
     cache.put(at_cursor("a║"), "old")
@@ -80,15 +99,13 @@ def test_the_newest_completion_of_a_place_wins() -> None:
     assert left(cache, "a║") == "new"
 
 
-def test_what_was_computed_ahead_is_used_once() -> None:
+def test_what_was_prefetched_is_known_as_such() -> None:
     cache = CompletionCache()
-    cache.put(at_cursor("x = ║"), "value", prefetched=True, unused_tokens=7)
-    assert cache.get(at_cursor("x = ║"), peek=True) == Remembered("value", prefetched=True)
-    assert cache.get(at_cursor("x = v║")) == Remembered("alue", True, 7)
-    assert cache.get(at_cursor("x = va║")) == Remembered("lue", True, 0)
+    cache.put(at_cursor("x = ║"), "value", prefetched=True)
+    assert cache.get(at_cursor("x = v║")) == Remembered("alue", prefetched=True)
 
 
-def test_nothing_to_show_is_remembered_for_the_very_same_question() -> None:
+def test_nothing_to_show_is_remembered_for_the_very_same_request() -> None:
     cache = CompletionCache()
     cache.put_nothing(at_cursor("x = ║"), "not sure")
     assert cache.get_nothing(at_cursor("x = ║")) == "not sure"

@@ -2,181 +2,214 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from santa_lsp.completion.cache import CompletionCache
-from santa_lsp.completion.completer import Completer, CompleterConfig, Completion, Superseded
-from santa_lsp.completion.engine import Engine, GenerationParameters, Token
-from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.completion.completer import Completer, Outcome, wants_lines
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Engine, Limits, Piece, Stop
 from santa_lsp.completion.filters import Drop
-from tests.conftest import at_cursor
-from tests.scripted_engine import ScriptedEngine
+from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.settings import Settings
+from tests.support.cursor import Complete, at_cursor, check
+from tests.support.scripted_engine import ScriptedEngine
+
+#: With the probability that minConfidence is compared with.
+SURE, UNSURE = math.log(0.9), math.log(0.1)
 
 
-def completer(engine: Engine, **config: object) -> Completer:
-    return Completer(engine, CompleterConfig(**config), CompletionCache())  # type: ignore[arg-type]
+def completer(engine: Engine, **settings: object) -> Completer:
+    return Completer(engine, Settings(**settings), CompletionCache())  # type: ignore[arg-type]
+
+
+def completed(log_prob: float = SURE, **settings: object) -> Complete:
+    """Completes with an engine that says the text."""
+
+    def complete(says: str, context: CompletionContext) -> str | Drop:
+        outcome = completer(ScriptedEngine(says, log_prob=log_prob), **settings).complete(context)
+        return outcome.texts[0] if outcome.texts else Drop(outcome.reason)
+
+    return complete
+
+
+def shown(engine: Engine, text: str, **settings: object) -> tuple[Outcome, list[str]]:
+    """The outcome of an automatic request, and what was streamed before it."""
+    streamed: list[str] = []
+    outcome = completer(engine, **settings).complete(at_cursor(text), on_text=streamed.append)
+    return outcome, streamed
 
 
 def test_a_line_ends_where_its_line_ends() -> None:
-    engine = ScriptedEngine("a + b\nprint(1)")
-    result = completer(engine).complete(at_cursor("total = ║"))
-    assert isinstance(result, Completion)
-    assert result.text == "a + b"
-    assert engine.said == "a + b\n"  # nothing is computed that would be cut away
+    check(completed(), "total = ║", "a + b\nprint(1)", "total = a + b║")
 
 
 def test_a_block_ends_where_its_block_ends() -> None:
-    engine = ScriptedEngine("\n    c = a\n    return c\n\n\ndef other():\n    pass\n")
-    result = completer(engine).complete(at_cursor("def f(a):║"))
-    assert isinstance(result, Completion)
-    assert result.text == "\n    c = a\n    return c"
-    assert not engine.said.endswith("pass\n")
+    says = "\n    c = a\n    return c\n\n\ndef other():\n    pass\n"
+    check(completed(), "def f(a):║", says, "def f(a):\n    c = a\n    return c║")
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "computed"),
+    [
+        ("total = ║", "a + b\nprint(1)", "a + b\n"),
+        ("def f(║)", "self, name):\n    pass", "self, name)"),
+        ("if x:║", "\n    y\nz = 1\nw = 2\n", "\n    y\nz"),
+    ],
+)
+def test_nothing_is_computed_that_would_be_cut_away(text: str, says: str, computed: str) -> None:
+    engine = ScriptedEngine(says)
+    completer(engine).complete(at_cursor(text))
+    assert engine.said == computed
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
-    engine = ScriptedEngine("\n    first = 1\n    second = something_lo")
-    asked = completer(engine, max_new_tokens=len(engine.text))
-    result = asked.complete(at_cursor("def f():║"))
-    assert isinstance(result, Completion)
-    assert result.text == "\n    first = 1"
-
-
-@pytest.mark.parametrize(("multiline", "text"), [("never", ""), ("always", "a\nb"), ("auto", "a")])
-def test_the_multiline_setting(multiline: str, text: str) -> None:
-    result = completer(ScriptedEngine("a\nb\n"), multiline=multiline).complete(at_cursor("x = ║"))
-    assert (result.text if isinstance(result, Completion) else "") == (text or "a")
-
-
-def test_auto_takes_lines_only_where_a_block_begins() -> None:
-    asked = completer(ScriptedEngine(""))
-    assert asked.wants_lines(at_cursor("def f():║"))
-    assert asked.wants_lines(at_cursor("if (a) {  ║"))
-    assert asked.wants_lines(at_cursor("    ║\n"))
-    assert not asked.wants_lines(at_cursor("x = ║"))
-    assert not asked.wants_lines(at_cursor("f(║)"))
+    says = "\n    first = 1\n    second = something_lo"
+    cut_off = completed(max_new_tokens=len(says))
+    check(cut_off, "def f():║", says, "def f():\n    first = 1║")
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("retu║rn x", "inside a word"),
-        ("f(║) + something_long(1)", "too much text follows"),
-        ("║", "file is empty"),
-    ],
+    ("multiline", "after"), [("never", "x = a║"), ("always", "x = a\nb║"), ("auto", "x = a║")]
 )
-def test_gates_of_automatic_requests(text: str, reason: str) -> None:
-    engine = ScriptedEngine("anything")
-    dropped = completer(engine).complete(at_cursor(text))
-    assert isinstance(dropped, Drop)
-    assert reason in dropped.reason
-    assert engine.prompts == []
-    assert isinstance(completer(engine).complete(at_cursor(text, trigger="invoked")), Completion)
-
-
-@pytest.mark.parametrize("text", ["f(║)", "f('║');", "x║ )", "a = ║  # b"])
-def test_closing_punctuation_and_little_text_do_not_close_the_gate(text: str) -> None:
-    assert completer(ScriptedEngine("anything")).gate(at_cursor(text)) is None
-
-
-def test_excluded_files_stay_silent_even_when_asked() -> None:
-    asked = completer(ScriptedEngine("x"), exclude=(".env", "secrets/*"))
-    for path in ("/home/a/.env", "secrets/key.py", ".env"):
-        dropped = asked.gate(at_cursor("a║", path=path, trigger="invoked"))
-        assert isinstance(dropped, Drop)
-        assert "exclude" in dropped.reason
-    assert asked.gate(at_cursor("a║", path="/home/a/b.env.py")) is None
-
-
-def test_an_unsure_model_is_quiet() -> None:
-    unsure = ScriptedEngine("value", log_prob=math.log(0.1))
-    dropped = completer(unsure, min_confidence=0.2).complete(at_cursor("x = ║"))
-    assert isinstance(dropped, Drop)
-    assert "minConfidence" in dropped.reason
-    assert isinstance(
-        completer(unsure, min_confidence=0.05).complete(at_cursor("x = ║")), Completion
-    )
-
-
-def test_who_asks_by_hand_is_shown_what_there_is() -> None:
-    unsure = completer(ScriptedEngine("value", log_prob=math.log(0.1)), min_confidence=0.2)
-    assert isinstance(unsure.complete(at_cursor("x = ║", trigger="invoked")), Completion)
-
-
-def test_an_unsure_model_streams_nothing() -> None:
-    shown: list[str] = []
-    unsure = completer(ScriptedEngine("value", log_prob=math.log(0.1)), min_confidence=0.2)
-    unsure.complete(at_cursor("x = ║"), on_text=shown.append)
-    assert shown == []
+def test_the_multiline_setting(multiline: str, after: str) -> None:
+    check(completed(multiline=multiline), "x = ║", "a\nb\n", after)
 
 
 @pytest.mark.parametrize(
-    ("before", "says", "text"),
+    ("text", "lines"),
     [
-        ("x = ║", " a", "a"),
-        ("if x:\n    ║", " return a", "return a"),
-        ("if x:\n    ║", "    return a", "    return a"),
-        ("x =║", " a", " a"),
+        ("def f():║", True),
+        ("if (a) {  ║", True),
+        ("    ║\n", True),
+        ("x = ║", False),
+        ("f(║)", False),
     ],
 )
-def test_a_space_is_not_typed_twice(before: str, says: str, text: str) -> None:
-    shown: list[str] = []
-    result = completer(ScriptedEngine(says)).complete(at_cursor(before), on_text=shown.append)
-    assert isinstance(result, Completion)
-    assert result.text == text
-    assert all(text.startswith(each) for each in shown)
+def test_auto_takes_lines_only_where_a_block_begins(text: str, lines: bool) -> None:
+    assert wants_lines(at_cursor(text), "auto") is lines
+
+
+@pytest.mark.parametrize(
+    ("least", "trigger", "after"),
+    [
+        (0.2, "automatic", "x = ║"),
+        (0.05, "automatic", "x = value║"),
+        (0.2, "invoked", "x = value║"),  # the user who asks by hand sees what there is
+    ],
+)
+def test_an_unsure_model_is_quiet_unless_it_is_asked_by_hand(
+    least: float, trigger: str, after: str
+) -> None:
+    check(completed(UNSURE, min_confidence=least), "x = ║", "value", after, trigger=trigger)
+
+
+def test_an_unsure_model_streams_nothing_and_the_reason_names_the_setting() -> None:
+    engine = ScriptedEngine("value", log_prob=UNSURE)
+    outcome, streamed = shown(engine, "x = ║", min_confidence=0.2)
+    assert streamed == []
+    assert outcome.texts == ()
+    assert "minConfidence" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "after"),
+    [
+        ("x = ║", " a", "x = a║"),
+        ("if x:\n    ║", " return a", "if x:\n    return a║"),
+        ("if x:\n    ║", "    return a", "if x:\n        return a║"),
+        ("x =║", " a", "x = a║"),
+    ],
+)
+def test_a_space_is_not_typed_twice(text: str, says: str, after: str) -> None:
+    check(completed(), text, says, after)
+    outcome, streamed = shown(ScriptedEngine(says), text)
+    assert all(outcome.texts[0].startswith(each) for each in streamed)
 
 
 def test_streamed_text_grows_to_the_result() -> None:
-    shown: list[str] = []
-    result = completer(ScriptedEngine("sum(values)\n")).complete(
-        at_cursor("x = ║"), on_text=shown.append
-    )
-    assert isinstance(result, Completion)
-    assert shown == ["sum(values)"[:length] for length in range(1, 12)]
-    assert result.text == shown[-1]
+    outcome, streamed = shown(ScriptedEngine("sum(values)\n"), "x = ║")
+    assert streamed == ["sum(values)"[:length] for length in range(1, 12)]
+    assert outcome.texts == ("sum(values)",)
 
 
 def test_text_that_stands_after_the_cursor_is_never_streamed() -> None:
-    shown: list[str] = []
-    result = completer(ScriptedEngine("x, y)")).complete(at_cursor("f(║)"), on_text=shown.append)
-    assert isinstance(result, Completion)
-    assert result.text == "x, y"
-    assert all(not text.endswith(")") for text in shown)
+    outcome, streamed = shown(ScriptedEngine("x, y)"), "f(║)")
+    assert outcome.texts == ("x, y",)
+    assert all(not text.endswith(")") for text in streamed)
 
 
-def test_generation_ends_at_a_bracket_that_is_closed_already() -> None:
-    engine = ScriptedEngine("self, name):\n    pass")
-    result = completer(engine).complete(at_cursor("def f(║)"))
-    assert isinstance(result, Completion)
-    assert result.text == "self, name"
-    assert engine.said == "self, name)"
+def test_an_outcome_says_where_it_came_from_and_what_it_cost() -> None:
+    outcome = completer(ScriptedEngine("sum(values)")).complete(at_cursor("x = ║"))
+    assert outcome.source == "model"
+    assert outcome.score == pytest.approx(-0.1)
+    assert not outcome.superseded
+    assert outcome.cost.generated_tokens == len("sum(values)")
 
 
-def test_the_stop_signal_ends_generation_at_the_next_token() -> None:
-    engine = ScriptedEngine("abcdefgh")
-    with pytest.raises(Superseded):
-        completer(engine).complete(at_cursor("x = ║"), stopped=lambda: len(engine.said) >= 3)
+def test_the_stop_signal_ends_generation_at_the_next_piece() -> None:
+    engine, stop = ScriptedEngine("abcdefgh"), Stop()
+
+    def enough(text: str) -> None:
+        if len(text) == 3:
+            stop.set()
+
+    outcome = completer(engine).complete(at_cursor("x = ║"), stop, enough)
+    assert outcome.superseded
+    assert outcome.texts == ()
     assert engine.said == "abc"
+    assert outcome.cost.generated_tokens == 3  # it has cost that, for nothing
 
 
 def test_a_stopped_request_computes_nothing() -> None:
-    engine = ScriptedEngine("abc")
-    with pytest.raises(Superseded):
-        completer(engine).complete(at_cursor("x = ║"), stopped=lambda: True)
-    assert engine.prompts == []
+    engine, stop = ScriptedEngine("abc"), Stop()
+    stop.set()
+    assert completer(engine).complete(at_cursor("x = ║"), stop).superseded
+    assert engine.said == ""
 
 
 def test_an_answer_is_remembered() -> None:
     engine = ScriptedEngine("sum(values)")
     asked = completer(engine)
+    assert asked.recall(at_cursor("x = ║")) is None
     asked.complete(at_cursor("x = ║"))
-    again = asked.complete(at_cursor("x = sum(║"))
-    assert again == Completion("values)", "typedThrough")
-    assert len(engine.prompts) == 1
+    again = asked.recall(at_cursor("x = sum(║"))
+    assert again == Outcome(("values)",), source="typedThrough")
+    assert len(engine.contexts) == 1
+
+
+def test_what_was_prefetched_is_recalled_as_such_and_computed_once() -> None:
+    engine = ScriptedEngine("sum(values)")
+    asked = completer(engine)
+    assert asked.prefetch(at_cursor("x = ║"), Stop()).generated_tokens > 0
+    assert asked.prefetch(at_cursor("x = ║"), Stop()).generated_tokens == 0
+    assert asked.recall(at_cursor("x = ║")) == Outcome(("sum(values)",), source="prefetched")
+
+
+def test_nothing_is_computed_ahead_where_nothing_may_be_shown() -> None:
+    engine = ScriptedEngine("sum(values)")
+    asked = completer(engine)
+    assert asked.prefetch(at_cursor("retu║rn x"), Stop()).generated_tokens == 0
+    assert asked.prefetch(at_cursor("KEY=║", path="/home/.env"), Stop()).generated_tokens == 0
+    assert asked.prepare(at_cursor("KEY=║", path="/home/.env"), Stop()) == 0
+    assert engine.contexts == []
+
+
+def test_that_there_is_nothing_to_show_is_remembered_for_the_same_text() -> None:
+    asked = completer(ScriptedEngine("value", log_prob=UNSURE))
+    assert asked.gate(at_cursor("x = ║")) is None
+    refused = asked.complete(at_cursor("x = ║"))
+    assert asked.gate(at_cursor("x = ║")) == Outcome(reason=refused.reason)
+    assert asked.gate(at_cursor("x = 1 + ║")) is None
+
+
+def test_an_excluded_file_is_refused_with_its_pattern() -> None:
+    refused = completer(ScriptedEngine("x")).gate(at_cursor("a║", path=".env", trigger="invoked"))
+    assert refused is not None
+    assert "'.env'" in refused.reason
 
 
 class Several(ScriptedEngine):
@@ -184,29 +217,20 @@ class Several(ScriptedEngine):
 
     texts = ("first()\n", "first()\n", "", "second()\n")
 
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> int:
-        for number, text in enumerate(self.texts[: parameters.candidates]):
+    def pieces(self, limits: Limits) -> Iterator[Piece]:
+        for number, text in enumerate(self.texts[: limits.candidates]):
             for character in text:
-                if on_token(Token(ord(character), -0.1, number)):
-                    break
-        return 0
+                yield Piece(character, self.log_prob, candidate=number)
 
 
-def test_who_asks_by_hand_may_choose_between_candidates() -> None:
-    asked, shown = completer(Several(""), candidates=4), []
-    for _ in range(2):  # not from memory, which has only one of them
-        result = asked.complete(at_cursor("x = ║", trigger="invoked"), on_text=shown.append)
-        assert isinstance(result, Completion)
-        assert (result.text, result.others) == ("first()", ("second()",))
-    assert all("first()".startswith(text) for text in shown)
-    automatic = asked.complete(at_cursor("y = ║"))
-    assert isinstance(automatic, Completion)
-    assert automatic.others == ()
+def test_candidates_are_offered_to_the_user_who_asks_by_hand() -> None:
+    asked, streamed = completer(Several(""), candidates=4), list[str]()
+    by_hand = at_cursor("x = ║", trigger="invoked")
+    outcome = asked.complete(by_hand, on_text=streamed.append)
+    assert outcome.texts == ("first()", "second()")
+    assert all("first()".startswith(text) for text in streamed)
+    assert asked.recall(by_hand) is None  # one of them is remembered, not all
+    assert asked.complete(at_cursor("y = ║")).texts == ("first()",)
 
 
 @given(
@@ -221,44 +245,41 @@ def test_what_is_streamed_only_grows_into_what_is_answered(
     """However sure the model is of each token."""
 
     class Moody(ScriptedEngine):
-        def generate(
-            self,
-            prompt_ids: Sequence[int],
-            parameters: GenerationParameters,
-            on_token: Callable[[Token], bool],
-        ) -> int:
-            for number, character in enumerate(self.text):
-                if on_token(Token(ord(character), log_probs[number % len(log_probs)])):
-                    break
-            return 0
+        def pieces(self, limits: Limits) -> Iterator[Piece]:
+            for character, log_prob in zip(self.text, itertools.cycle(log_probs), strict=False):
+                yield Piece(character, log_prob)
 
-    shown: list[str] = []
-    result = completer(Moody(text), min_confidence=0.4).complete(
-        at_cursor("a = ║" + suffix, trigger=trigger), on_text=shown.append
+    streamed: list[str] = []
+    outcome = completer(Moody(text)).complete(
+        at_cursor("a = ║" + suffix, trigger=trigger), on_text=streamed.append
     )
-    for before, after in itertools.pairwise(shown):
+    for before, after in itertools.pairwise(streamed):
         assert after.startswith(before)
         assert len(after) > len(before)
-    if shown:
-        assert isinstance(result, Completion)
-        assert result.text.startswith(shown[-1])
+    if streamed:
+        assert outcome.texts[0].startswith(streamed[-1])
 
 
 def test_an_answer_that_comes_too_late_is_remembered() -> None:
-    looks: list[bool] = []
-    asked = completer(ScriptedEngine("ab"))
-    with pytest.raises(Superseded):  # before the model, at each of two tokens, and at the end
-        asked.complete(
-            at_cursor("x = ║"), stopped=lambda: bool(looks.append(True)) or len(looks) > 3
-        )
-    assert asked.recall(at_cursor("x = a║")) == Completion("b", "typedThrough")
+    stop = Stop()
+
+    class LateStop(ScriptedEngine):
+        """Nobody waits any more when it has said everything."""
+
+        def pieces(self, limits: Limits) -> Iterator[Piece]:
+            yield from super().pieces(limits)
+            stop.set()
+
+    asked = completer(LateStop("ab"))
+    assert asked.complete(at_cursor("x = ║"), stop).superseded
+    assert asked.recall(at_cursor("x = a║")) == Outcome(("b",), source="typedThrough")
 
 
 def test_the_time_limit_ends_a_slow_generation() -> None:
     engine = ScriptedEngine("x" * 50 + "y" * 50)
-    result = completer(engine, time_limit_ms=0).complete(at_cursor("a = ║"))
+    limited = Completer(engine, Settings(), CompletionCache(), time_limit=0)
+    assert limited.complete(at_cursor("a = ║")).texts
     assert len(engine.said) == 1
-    assert isinstance(result, Completion)
 
 
 def test_prompt_and_completion_fit_the_model(engine: CTranslate2Engine) -> None:
@@ -269,11 +290,11 @@ def test_prompt_and_completion_fit_the_model(engine: CTranslate2Engine) -> None:
 
 
 def test_the_real_model_completes_something(engine: CTranslate2Engine) -> None:
-    asked = completer(engine)
-    results = [
+    asked = completer(engine, min_confidence=0.0)
+    outcomes = [
         asked.complete(
             at_cursor(f"class A:\n    def __init__(self, {name}):\n        self.{name} = ║\n")
         )
         for name in ("width", "name", "value", "path", "index")
     ]
-    assert any(isinstance(result, Completion) for result in results)
+    assert any(outcome.texts for outcome in outcomes)

@@ -14,7 +14,7 @@ from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
 from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from tests.checkpoints import VOCAB_SIZE, write_checkpoint
+from tests.support.checkpoints import VOCAB_SIZE, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ import pytest
 
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.checkpoint import open_checkpoint
-from tests.checkpoints import write_checkpoint
+from tests.support.checkpoints import write_checkpoint
 
 
 @pytest.mark.parametrize(

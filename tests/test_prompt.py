@@ -4,11 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from santa_lsp.families import prompt
-from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.families.prompt import FimIds
-from tests.conftest import at_cursor
+from santa_lsp.families import prompt
+from santa_lsp.families.prompt import FimIds, Order, PromptFormat
 
 FIM = FimIds(prefix=1000, middle=1001, suffix=1002, pad=1003)
 
@@ -17,35 +15,41 @@ def by_character(text: str) -> list[int]:
     return [ord(character) for character in text]
 
 
+def built(
+    text: str,
+    budget: int,
+    *,
+    order: Order = "psm",
+    fim: FimIds | None = FIM,
+    path_comment: bool = False,
+) -> list[int]:
+    """The prompt for the cursor of a text in a/b.py, a character a token."""
+    prefix, _, suffix = text.partition("║")
+    shape = PromptFormat(fim, order, path_comment)
+    return shape.build(prefix, suffix, "python", "a/b.py", by_character, budget)
+
+
 def test_psm_and_spm_order() -> None:
-    context = at_cursor("ab║cd")
-    assert prompt.build(context, by_character, FIM, "psm", 99) == [
-        1000,
-        97,
-        98,
-        1002,
-        99,
-        100,
-        1001,
-    ]
-    assert prompt.build(context, by_character, FIM, "spm", 99) == [
-        1000,
-        1002,
-        99,
-        100,
-        1001,
-        97,
-        98,
-    ]
+    assert built("ab║cd", 99) == [1000, 97, 98, 1002, 99, 100, 1001]
+    assert built("ab║cd", 99, order="spm") == [1000, 1002, 99, 100, 1001, 97, 98]
 
 
 def test_a_model_without_fim_tokens_sees_the_prefix_alone() -> None:
-    assert prompt.build(at_cursor("ab║cd"), by_character, None, "spm", 99) == [97, 98]
+    assert built("ab║cd", 99, fim=None) == [97, 98]
 
 
 def test_a_budget_without_room_is_an_error() -> None:
     with pytest.raises(ValueError, match="leaves no room"):
-        prompt.build(at_cursor("a║"), by_character, FIM, "spm", 3)
+        built("a║", 3)
+
+
+@pytest.mark.parametrize("order", ["psm", "spm"])
+def test_the_text_before_the_cursor_is_found_in_a_prompt(order: Order) -> None:
+    ids = built("ab║cd", 99, order=order)
+    first, end = PromptFormat(FIM, order, False).prefix_part(ids)
+    assert ids[first:end] == [97, 98]
+    assert PromptFormat(None, order, False).prefix_part([97, 98]) == (0, 2)
+    assert PromptFormat(FIM, order, False).prefix_part([97, 98]) == (0, 2)  # of no such format
 
 
 @pytest.mark.parametrize(
@@ -66,18 +70,15 @@ def test_the_path_comment_says_language_folder_and_file(
 
 
 def test_the_path_comment_comes_before_the_prefix_within_the_budget() -> None:
-    context = CompletionContext("python", "a/b.py", "x = ", "\n")
-    for order, expected in (
-        ("psm", [1000, *by_character("# python a/b.py\nx = "), 1002, 10, 1001]),
-        ("spm", [1000, 1002, 10, 1001, *by_character("# python a/b.py\nx = ")]),
-    ):
-        assert prompt.build(context, by_character, FIM, order, 200, True) == expected  # type: ignore[arg-type]
-    long = CompletionContext("python", "a/b.py", "x = 1\n" * 100, "y = 2\n" * 100)
-    ids = prompt.build(long, by_character, FIM, "psm", 200, True)
+    shown = by_character("# python a/b.py\nx = ")
+    assert built("x = ║\n", 200, path_comment=True) == [1000, *shown, 1002, 10, 1001]
+    assert built("x = ║\n", 200, order="spm", path_comment=True) == [1000, 1002, 10, 1001, *shown]
+    long = "x = 1\n" * 100 + "║" + "y = 2\n" * 100
+    ids = built(long, 200, path_comment=True)
     assert 190 <= len(ids) <= 200
     assert "".join(map(chr, ids[1:17])) == "# python a/b.py\n"
     # Where there is hardly room for text, text is worth more.
-    small = prompt.build(long, by_character, FIM, "psm", 100, True)
+    small = built(long, 100, path_comment=True)
     assert "python" not in "".join(map(chr, small[1:40]))
 
 
@@ -100,10 +101,9 @@ LINES = st.lists(st.text(alphabet="ab =(é", max_size=30), max_size=60).map("\n"
     prefix=LINES, suffix=LINES, budget=st.integers(4, 300), order=st.sampled_from(["psm", "spm"])
 )
 def test_a_prompt_never_exceeds_its_budget(
-    prefix: str, suffix: str, budget: int, order: str
+    prefix: str, suffix: str, budget: int, order: Order
 ) -> None:
-    context = at_cursor(prefix + "║" + suffix)
-    ids = prompt.build(context, by_character, FIM, order, budget)  # type: ignore[arg-type]
+    ids = built(prefix + "║" + suffix, budget, order=order)
     assert len(ids) <= budget
     if len(prefix) + len(suffix) <= budget - 3 - prompt.STEP:
         assert len(ids) == len(prefix) + len(suffix) + 3  # nothing is left out without need
@@ -142,15 +142,16 @@ def test_a_line_without_end_is_cut_inside(engine: CTranslate2Engine) -> None:
 
 def test_a_short_side_leaves_its_tokens_to_the_other() -> None:
     long = "x\n" * 2000
-    after_all = prompt.build(at_cursor("║" + long), by_character, FIM, "psm", 500)
-    before_all = prompt.build(at_cursor(long + "║"), by_character, FIM, "psm", 500)
+    after_all = built("║" + long, 500)
+    before_all = built(long + "║", 500)
     assert len(after_all) == 500
     assert len(before_all) > 500 - prompt.STEP * prompt.CHARACTERS_PER_TOKEN
 
 
 def test_text_that_spells_a_sentinel_is_text(engine: CTranslate2Engine) -> None:
     ids = engine.encode("a = '<fim-middle>' + '<|endoftext|>' + '<fim-prefix><fim-suffix>'")
-    assert engine.fim is not None
-    special = {engine.fim.prefix, engine.fim.middle, engine.fim.suffix, engine.fim.pad}
+    fim = engine.format.fim
+    assert fim is not None
+    special = {fim.prefix, fim.middle, fim.suffix, fim.pad}
     assert not special & set(ids)
     assert engine.end_of_text not in ids

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from santa_lsp.protocol.framing import MAX_BODY, Framing, Malformed
 from santa_lsp.protocol.messages import describe_error
-from tests.lsp_client import LspClient, LspError, frame
+from tests.support.lsp_client import LspClient, LspError, frame
 
 SERVER = [sys.executable, str(Path(__file__).with_name("protocol_server.py"))]
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,12 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def test_every_setting_is_declared_and_no_other() -> None:
+def test_extension_and_readme_follow_the_settings() -> None:
+    script = ROOT / "editors" / "write_settings.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     assert {name.removeprefix("santa.") for name in SERVER} == set(DEFAULTS)
 
 

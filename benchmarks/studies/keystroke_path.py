@@ -1,19 +1,21 @@
 """Which files of `santa_lsp` one keystroke enters, and how often it comes back to one.
 
-    python -m benchmarks.studies.keystroke_path [--sequence]
+    python -m benchmarks.studies.keystroke_path [--protocol] [--sequence]
 
 The real server runs with an engine that says one character (`tests.e2e.scripted_server`). One
-character is typed and a completion is requested, as an editor does; every Python call between the
-arrival of the didChange message and the reply is recorded, on all threads. Reading bytes and
-writing them are not counted: `protocol/messages.py` receives the message and sends the reply.
+character is typed and a completion is requested, as an editor does. Every Python call is recorded,
+on all threads, from the arrival of the didChange message to the reply. The room `protocol/` is
+left out, unless `--protocol` is given: it does the same for every message.
 
-A file is *entered* when one of its functions is called. It *returns* to a file when it enters one
-that it had entered and left before; a call and its own return are no such thing.
+A keystroke *enters* a file when a function there is called from another file. It *returns* to a
+file when it enters one again that it had entered before. `Completer.complete` is counted by itself
+too. The script runs on any version of the project that has the scripted server.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import runpy
@@ -22,29 +24,38 @@ import sys
 import tempfile
 import threading
 import time
-from itertools import groupby
 from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = f"{ROOT / 'santa_lsp'}{os.sep}"
-#: Bytes in, bytes out: the same for every message.
-TRANSPORT = {"protocol/framing.py", "protocol/wire.py", "protocol/transports.py"}
 URI = "file:///study/example.py"
 #: Seconds after which the server has nothing to do.
 SETTLED = 1.5
 
-Call = tuple[float, str, str]
+#: When, the file that calls, the file that is called, the function, whether inside the completer.
+Call = tuple[float, str, str, str, bool]
 
 
 def record_server(log: Path) -> None:
     """Run the scripted server and write its calls to `log` when it ends."""
     calls: list[Call] = []
+    running: set[FrameType] = set()  # coroutines and generators: resumed, they are no new call
 
     def on_event(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
-            file = frame.f_code.co_filename.removeprefix(PACKAGE)
-            calls.append((time.monotonic(), file, frame.f_code.co_qualname))
+        name = frame.f_code.co_filename
+        if event != "call" or not name.startswith(PACKAGE) or frame in running:
+            return
+        if frame.f_code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE):
+            running.add(frame)
+        caller, above, completing = "", frame.f_back, False
+        while above is not None:
+            if above.f_code.co_filename.startswith(PACKAGE):
+                caller = caller or above.f_code.co_filename.removeprefix(PACKAGE)
+                completing = completing or above.f_code.co_qualname == "Completer.complete"
+            above = above.f_back
+        file = name.removeprefix(PACKAGE)
+        calls.append((time.monotonic(), caller, file, frame.f_code.co_qualname, completing))
 
     leave = os._exit
 
@@ -115,9 +126,7 @@ def keystroke(log: Path) -> list[Call]:
     end = {"line": 0, "character": 7}
     change = {"range": {"start": end, "end": end}, "text": " "}
     versioned = {"uri": URI, "version": 2}
-    editor.send(
-        "textDocument/didChange", {"textDocument": versioned, "contentChanges": [change]}
-    )
+    editor.send("textDocument/didChange", {"textDocument": versioned, "contentChanges": [change]})
     asked = {
         "textDocument": {"uri": URI},
         "position": {"line": 0, "character": 8},
@@ -131,14 +140,28 @@ def keystroke(log: Path) -> list[Call]:
     editor.reply(3)
     editor.send("exit", None)
     editor.process.wait(timeout=30)
-    calls: list[Call] = [(at, file, name) for at, file, name in json.loads(log.read_text())]
-    return [call for call in calls if started <= call[0] <= ended and call[1] not in TRANSPORT]
+    calls: list[Call] = [tuple(call) for call in json.loads(log.read_text())]
+    return [call for call in calls if started <= call[0] <= ended]
+
+
+def report(calls: list[Call]) -> str:
+    """Files entered, in order, and returns to them."""
+    entered = [file for _, caller, file, *_ in calls if caller != file]
+    lines = [
+        f"{len(set(entered))} files, {len({(file, name) for _, _, file, name, _ in calls})} "
+        f"functions, {len(entered) - len(set(entered))} returns"
+    ]
+    for file in dict.fromkeys(entered):
+        returns = entered.count(file) - 1
+        lines.append(f"  {file}" + (f"  {returns} returns" if returns else ""))
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--protocol", action="store_true", help="count the room protocol/ too")
     parser.add_argument("--sequence", action="store_true", help="every call, in order")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -147,16 +170,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         calls = keystroke(Path(folder) / "calls.json")
+    if not arguments.protocol:
+        calls = [call for call in calls if not call[2].startswith("protocol/")]
     if arguments.sequence:
-        for _, file, name in calls:
-            print(f"  {file}:{name}")
-    visits = [file for file, _ in groupby(file for _, file, _ in calls)]
-    functions = {(file, name) for _, file, name in calls}
-    print(f"{len(set(visits))} files, {len(functions)} functions, {len(calls)} calls")
-    for file in dict.fromkeys(visits):
-        returns = visits.count(file) - 1
-        print(f"  {file}" + (f"  returned to {returns} times" if returns else ""))
-    print(f"{len(visits) - len(set(visits))} returns to a file that had been left")
+        for _, caller, file, name, _ in calls:
+            print(f"  {caller} -> {file}:{name}")
+    print("the keystroke: " + report(calls))
+    print("\ninside Completer.complete: " + report([call for call in calls if call[4]]))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from model.evaluate.run import read_result, run, write_whole
 from model.evaluate.task import EvaluateError, Subject, Task, positive
 from model.evaluate.typing import Typing
 from model.execution import ExecutionError
-from santa_lsp import models
+from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.engine import EngineError
 
 TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), CodeToText(), Typing())
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="task", required=True, metavar="TASK")
     for task in TASKS:
         own = commands.add_parser(task.name, help=task.summary, description=task.summary)
-        own.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
+        own.add_argument("--model", default=EMBEDDED, metavar="NAME|DIR")
         own.add_argument("--data", type=Path, metavar="FILE|DIR", help="default: $SANTA_LSP_EVAL")
         own.add_argument("--limit", type=positive, metavar="N", help="items, evenly spread")
         own.add_argument("--threads", type=int, default=0, help="as the server's setting")

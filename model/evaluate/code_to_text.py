@@ -19,8 +19,9 @@ from model.evaluate import files
 from model.evaluate.bleu import bleu
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
-from santa_lsp.families import prompt
-from santa_lsp.completion.engine import Engine, GenerationParameters, Token
+from santa_lsp.completion.engine import Limits
+from santa_lsp.engines.local import LocalEngine, Token
+from santa_lsp.families.prompt import prefix_window
 
 MAX_NEW_TOKENS = 64
 LANGUAGES = ("python", "java", "javascript")
@@ -90,17 +91,17 @@ def without_docstring(code: str, docstring: str) -> str:
     return re.sub(quoted, "", code, count=1).rstrip()
 
 
-def first_line(engine: Engine, text: str) -> str:
-    """The first line that is not blank of what follows `text`, greedy. Raises EngineError."""
-    ids = prompt.prefix_window(text, engine.encode, engine.n_positions - MAX_NEW_TOKENS)
+def first_line(engine: LocalEngine, text: str) -> str:
+    """The first line that is not blank of the text's greedy continuation. Raises EngineError."""
+    ids = prefix_window(text, engine.encode, engine.n_positions - MAX_NEW_TOKENS)
     stream, said = engine.text_stream(), ""
 
     def on_token(token: Token) -> bool:
         nonlocal said
-        said += stream.step(token.id)
+        said += stream(token.id)
         return "\n" in said.lstrip()
 
-    engine.generate(ids, GenerationParameters(MAX_NEW_TOKENS), on_token)
+    engine.generate_tokens(ids, Limits(MAX_NEW_TOKENS), on_token)
     return said.strip().partition("\n")[0].strip()
 
 

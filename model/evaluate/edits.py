@@ -17,7 +17,7 @@ from pathlib import Path
 
 from model.evaluate.task import EvaluateError, Workload
 from santa_lsp.bench.session import Session, Step
-from santa_lsp.completion.context import language_of
+from santa_lsp.languages import language_of
 
 LANGUAGES = ("python", "java", "javascript")
 

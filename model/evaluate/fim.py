@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import get_args
@@ -21,9 +22,10 @@ from model.evaluate.sampling import Recorder, Sampler
 from model.evaluate.statistics import mean_rows
 from model.evaluate.task import Answer, Record, Row, Subject, Workload
 from santa_lsp.completion.cache import CompletionCache
-from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.completion.completer import Completer
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.families.prompt import Order
+from santa_lsp.settings import Settings
 
 #: The paper's limit for a line; longer gaps have room for the longest of OpenAI's.
 MAX_NEW_TOKENS = {
@@ -80,8 +82,9 @@ class Fim:
             sampler = Sampler(subject, arguments.seed, gaps[0].id) if temperature else None
             records = []
             for order in orders:
-                subject.engine.order = order
-                recorder = Recorder(subject.engine, sampler, temperature, top_p)
+                engine = subject.engine
+                engine.format = dataclasses.replace(engine.format, order=order)
+                recorder = Recorder(engine, sampler, temperature, top_p)
                 said = list(fill(recorder, gaps))
                 found = [
                     record_of(gap, f"{order} {decoding}", each)
@@ -120,17 +123,21 @@ class Said:
 
 
 def fill(recorder: Recorder, gaps: Sequence[Gap]) -> Iterator[Said]:
-    """The model's answer to each gap, in order, asked as the server asks."""
+    """The model's answer to each gap, in order, requested as the server requests it."""
     for gap in gaps:
-        config = CompleterConfig(
+        settings = Settings(
             max_new_tokens=MAX_NEW_TOKENS[gap.kind],
             multiline="never" if gap.kind == "single-line" else "always",
-            time_limit_ms=3_600_000,  # a busy machine gives the same answers
+            min_confidence=0.0,
+            exclude=(),
         )
-        completer = Completer(recorder, config, CompletionCache())
+        # No time limit: a busy machine gives the same answers.
+        completer = Completer(recorder, settings, CompletionCache(), time_limit=math.inf)
         context = CompletionContext(gap.language, "", gap.prefix, gap.suffix, trigger="invoked")
-        shown = completer.complete(context)
-        yield Said(recorder.text, shown.text if isinstance(shown, Completion) else None)
+        refusal = completer.gate(context)
+        outcome = completer.complete(context)  # even if it is refused: the raw answer is scored
+        shown = refusal is None and outcome.texts
+        yield Said(recorder.text, outcome.texts[0] if shown else None)
 
 
 def record_of(gap: Gap, setting: str, said: Said) -> Record:

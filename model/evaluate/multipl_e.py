@@ -21,7 +21,7 @@ from model.evaluate.sampling import Sampler
 from model.evaluate.statistics import mean_rows, pass_at_k
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload, positive
 from model.execution import Outcome
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp.completion.engine import Limits
 
 TOP_P = 0.95
 KS = (1, 10, 100)
@@ -94,8 +94,8 @@ def solve(
 ) -> Record:
     """Sample, run, count."""
     sampler = Sampler(subject, arguments.seed, f"{problem.id} {temperature}")
-    parameters = GenerationParameters(arguments.max_new_tokens, temperature, TOP_P)
-    said = sampler.sample(problem.prompt.strip(), arguments.samples, parameters, problem.stops)
+    limits = Limits(arguments.max_new_tokens, temperature=temperature, top_p=TOP_P)
+    said = sampler.sample(problem.prompt.strip(), arguments.samples, limits, problem.stops)
     outcomes = running.run(problem.language, [problem.program(text) for text in said])
     passed = sum(outcome.passed for outcome in outcomes)
     group = f"{problem.group} T {temperature:g}"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ctranslate2
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from model.evaluate.task import Subject
-from santa_lsp.families import prompt
-from santa_lsp.completion.engine import Engine, EngineError, GenerationParameters, Token
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Cost, Engine, EngineError, Limits, Piece, Stop
 from santa_lsp.engines.ctranslate2 import SMALL
 from santa_lsp.engines.devices import load_generator
-from santa_lsp.families.prompt import END_OF_TEXT
+from santa_lsp.engines.local import LocalEngine, Token
+from santa_lsp.families.prompt import END_OF_TEXT, prefix_window
 
 #: Samples computed together.
 BATCH = 32
@@ -40,17 +40,15 @@ class Sampler:
         threads = subject.threads or (1 if model.size < SMALL else 0)
         self._generator, _ = load_generator(model, "auto", "default", threads, at_a_time=1)
 
-    def sample(
-        self, text: str, samples: int, parameters: GenerationParameters, stops: Sequence[str]
-    ) -> list[str]:
-        """What follows `text`, each time up to the first of `stops`, end-of-text, or the limit.
+    def sample(self, text: str, samples: int, limits: Limits, stops: Sequence[str]) -> list[str]:
+        """Continuations of `text`, each up to the first of `stops`, end-of-text, or the limit.
 
-        Where text and `max_new_tokens` together exceed n_positions, fewer tokens are generated, and
-        of a text longer than 3/4 of n_positions the end is seen.
+        Where text and `limits.new_tokens` together exceed n_positions, fewer tokens are generated,
+        and of a text longer than 3/4 of n_positions the end is seen.
         """
-        ids = prompt.prefix_window(text, self._encode, 3 * self._n_positions // 4)
-        room = min(parameters.max_new_tokens, self._n_positions - len(ids))
-        fitting = dataclasses.replace(parameters, max_new_tokens=room)
+        ids = prefix_window(text, self._encode, 3 * self._n_positions // 4)
+        room = min(limits.new_tokens, self._n_positions - len(ids))
+        fitting = dataclasses.replace(limits, new_tokens=room)
         said: list[str] = []
         while len(said) < samples:
             rows = min(BATCH, samples - len(said))
@@ -58,11 +56,9 @@ class Sampler:
             said += [cut_at(text, stops) for text in found.texts]
         return said
 
-    def tokens(
-        self, prompt_ids: Sequence[int], parameters: GenerationParameters
-    ) -> Sequence[Token]:
+    def tokens(self, prompt_ids: Sequence[int], limits: Limits) -> Sequence[Token]:
         """One sample, up to end-of-text or the limit."""
-        return self._generate(prompt_ids, 1, parameters, ()).tokens[0]
+        return self._generate(prompt_ids, 1, limits, ()).tokens[0]
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -72,7 +68,7 @@ class Sampler:
         self,
         prompt_ids: Sequence[int],
         rows: int,
-        parameters: GenerationParameters,
+        limits: Limits,
         stops: Sequence[str],
     ) -> _Stopping:
         """All but the prompt's last token is computed once for all rows."""
@@ -83,12 +79,12 @@ class Sampler:
                 [tokens[-1:]] * rows,
                 static_prompt=tokens[:-1] or None,
                 cache_static_prompt=False,
-                max_length=parameters.max_new_tokens,
+                max_length=limits.new_tokens,
                 include_prompt_in_result=False,
                 return_scores=True,  # the callback has log probabilities only then
-                sampling_topk=1 if parameters.temperature == 0 else 0,
-                sampling_topp=parameters.top_p,
-                sampling_temperature=parameters.temperature or 1.0,
+                sampling_topk=1 if limits.temperature == 0 else 0,
+                sampling_topp=limits.top_p,
+                sampling_temperature=limits.temperature or 1.0,
                 end_token=END_OF_TEXT,
                 callback=found,
             )
@@ -124,16 +120,17 @@ def cut_at(text: str, stops: Sequence[str]) -> str:
     return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 
-class Recorder:
-    """An engine that lets the model finish, keeps what it said, and tells it on as it was said.
+class Recorder(Engine):
+    """An engine that lets the model finish, keeps its text, and passes it on piece by piece.
 
-    So one generation gives both what a benchmark scores and what the server would have made of it.
-    `sampler`, where there is one, says it in the engine's place; else the engine does, greedily.
+    So one generation gives both the text that a benchmark scores and the text that the server would
+    show. `sampler` generates in the engine's place where there is one; else the engine does,
+    greedily and without reuse.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: LocalEngine,
         sampler: Sampler | None = None,
         temperature: float = 0,
         top_p: float = 1,
@@ -142,31 +139,46 @@ class Recorder:
         self._temperature, self._top_p = temperature, top_p
         self.text = ""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
     def generate(
         self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> int:
-        """Generates all of `max_new_tokens` or up to end-of-text, then calls `on_token`."""
-        limit = parameters.max_new_tokens
+        context: CompletionContext,
+        limits: Limits,
+        on_piece: Callable[[Piece], bool],
+        stop: Stop,
+    ) -> Cost:
+        """Generate all of `limits.new_tokens`, or up to end-of-text, then call `on_piece`.
+
+        Time is no limit: a busy machine gives the same answers.
+        """
+        untimed = dataclasses.replace(
+            limits,
+            milliseconds=None,
+            temperature=self._temperature,
+            top_p=self._top_p,
+            reuse=False,
+        )
+        prompt_ids, allowed = self._engine.plan(context, untimed)
         said: list[Token] = []
         if self._sampler:
-            own = GenerationParameters(limit, self._temperature, self._top_p)
-            said += self._sampler.tokens(prompt_ids, own)
+            said += self._sampler.tokens(prompt_ids, allowed)
         else:
 
             def keep(token: Token) -> bool:
                 said.append(token)
                 return False
 
-            self._engine.generate(prompt_ids, GenerationParameters(limit, reuse=False), keep)
+            self._engine.generate_tokens(prompt_ids, allowed, keep)
         stream = self._engine.text_stream()
-        self.text = "".join(stream.step(token.id) for token in said)
-        for token in said:
-            if on_token(token):
+        pieces = [Piece(stream(token.id), token.log_prob) for token in said]
+        self.text = "".join(piece.text for piece in pieces)
+        for piece in pieces:
+            if on_piece(piece):
                 break
-        return 0
+        return Cost(
+            prefilled_tokens=len(prompt_ids),
+            generated_tokens=len(said),
+            allowed_tokens=allowed.new_tokens,
+        )
+
+    def close(self) -> None:
+        self._engine.close()

@@ -29,7 +29,7 @@ from santa_lsp.bench.client import Client
 from santa_lsp.bench.figures import percentile
 from santa_lsp.bench.probe import started
 from santa_lsp.bench.replay import Pace, Replay, Request
-from santa_lsp.bench.typist import PAIRS
+from santa_lsp.document import AUTO_CLOSED
 
 #: For each answer, and what is right is taken at once.
 TYPING = Pace("typing", waits=True, notices=0.0)
@@ -150,7 +150,7 @@ def unmatched_closers(text: str) -> str:
     opened, found = list[str](), ""
     for character in text:
         if character in "([{":
-            opened.append(PAIRS[character])
+            opened.append(AUTO_CLOSED[character])
         elif opened and character == opened[-1]:
             opened.pop()
         elif character in ")]}":

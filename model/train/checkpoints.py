@@ -15,11 +15,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -60,7 +60,8 @@ def save_checkpoint(
     """Every process calls it, the first one writes; the old checkpoint goes when the new one is
     complete. `companions` are copied into it. Raises TrainError when it cannot be written."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    tensors = get_model_state_dict(module, options=options)
+    # Neither GPT nor its adapters have state that is no tensor.
+    tensors = cast(dict[str, Tensor], get_model_state_dict(module, options=options))
     state = get_optimizer_state_dict(module, optimizers, options=options)
     if world.is_first:
         new = folder.with_name(f"{folder.name}.new")

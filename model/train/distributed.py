@@ -69,9 +69,10 @@ def spread(model: GPT, world: World, shard: bool) -> nn.Module:
         raise TrainError("shard = true needs processes to share: start it with torchrun")
     if shard:
         mesh = init_device_mesh(world.device.type, (world.size,))
-        for block in model.transformer["h"]:
+        for block in model.transformer["h"].children():
             fully_shard(block, mesh=mesh)
-        return fully_shard(model, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        return model
     if world.size > 1:
         return DistributedDataParallel(model)
     return model

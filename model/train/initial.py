@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from model.gpt import GPT, GPTConfig
 from model.train.errors import TrainError
+
+if TYPE_CHECKING:
+    from santa_lsp.convert.checkpoint import Checkpoint
 
 #: In a run and its checkpoints: where the initial model was from, and its licence.
 ORIGIN_FILE = "origin.json"
@@ -57,7 +61,7 @@ def _origin(path: Path, name: str) -> dict[str, str]:
     return {"source": f"trained from {name}"}
 
 
-def _model(found) -> GPT:  # type: ignore[no-untyped-def]  # a Checkpoint, imported late
+def _model(found: Checkpoint) -> GPT:
     config = found.architecture
     if found.family != "gpt_bigcode":
         raise TrainError(f"models of the family {found.family} cannot be trained")

@@ -62,6 +62,8 @@ class Trainer:
             raise TrainError(f"{self.tokenizer_path} has no fill-in-the-middle tokens")
         self.fim = found[1]
         end_of_text = self.tokenizer.token_to_id(END_OF_TEXT)
+        if end_of_text is None:
+            raise TrainError(f"{self.tokenizer_path} has no token {END_OF_TEXT}")
         self.batches = Batches(self.rows, self.fim, end_of_text, config, self.world)
         torch.manual_seed(config.seed)
         self.model = initial or GPT(
@@ -141,7 +143,8 @@ class Trainer:
         with torch.autocast(
             self.world.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
         ):
-            return self.module(batch.inputs, batch.targets, documents=batch.documents)
+            loss: torch.Tensor = self.module(batch.inputs, batch.targets, documents=batch.documents)
+        return loss
 
     # Evaluation and checkpoints.
 

@@ -36,7 +36,8 @@ class LoraLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.lora_A(F.dropout(x, self.dropout, self.training))
-        return F.linear(x, self.weight, self.bias) + self.lora_B(low) * self.scale
+        adapted: Tensor = F.linear(x, self.weight, self.bias) + self.lora_B(low) * self.scale
+        return adapted
 
 
 def add_adapters(model: GPT, config: TrainConfig) -> None:

@@ -23,7 +23,7 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
     """About U V^T of a matrix U S V^T: singular values between 0.7 and 1.2."""
-    x = matrix if matrix.device.type == "cpu" else matrix.bfloat16()
+    x: Tensor = matrix if matrix.device.type == "cpu" else matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

@@ -104,7 +104,7 @@ def _growth(soak: dict[str, Any]) -> str:
         parts.append(_text(LEFT - 6, left[1] + 4, f"{share * most / 1e6:.0f} MB", anchor="end"))
         at = point(int(share * keys), 0)
         parts.append(_text(at[0], at[1] + 16, f"{share * keys:.0f} keys", anchor="middle"))
-    for name, colour in (("resident", COLOURS[0]), ("anchors", COLOURS[3])):
+    for name, colour in (("resident", COLOURS[0]), ("prefix cache", COLOURS[3])):
         points = [point(each["keys"], each[name] or 0) for each in samples]
         parts.append(_line(points, colour, 2))
         if points:

@@ -12,18 +12,17 @@ from santa_lsp.bench.client import Client
 from santa_lsp.bench.replay import FAST, Replay
 from santa_lsp.bench.session import Session
 from santa_lsp.bench.typist import Key
+from santa_lsp.languages import language
 
 FILES = 20
 
 #: Keys in one file before the user turns to the next.
 BURST = 25
 
-COMMENTS = {"python": "#", "java": "//", "javascript": "//"}
-
 
 def soak(client: Client, keys: int, seed: int, on_key: Callable[[], object]) -> dict[str, Any]:
     """`samples` has, after each turn through the files, how many keys had been pressed and how many
-    bytes the server held, in all and in anchors."""
+    bytes the server held, in all and in its prefix cache."""
     assert client.process is not None
     pid = client.process.pid
     sessions = [session.read(name) for name in session.names()]
@@ -39,16 +38,12 @@ def soak(client: Client, keys: int, seed: int, on_key: Callable[[], object]) -> 
 
 def _own(of: Session, number: int) -> Session:
     """The session in a file that is like no other one's."""
-    return replace(
-        of,
-        file=f"{number}-{of.file}",
-        text=f"{COMMENTS[of.language]} Copy {number}, which is not the same as the others.\n"
-        + of.text,
-    )
+    comment = f"{language(of.language).comment} Copy {number}, not the same as the others.\n"
+    return replace(of, file=f"{number}-{of.file}", text=comment + of.text)
 
 
 def _typed(client: Client, own: Session, seed: int) -> Iterator[Key]:
-    """Play a session for ever, in another rhythm each time."""
+    """Play a session for ever, at another speed each time."""
     for again in count():
         yield from Replay(client, own, FAST, seed=seed + FILES * again).play()
 
@@ -58,5 +53,5 @@ def _sample(client: Client, pid: int, pressed: int) -> dict[str, int | None]:
     return {
         "keys": pressed,
         "resident": memory.resident(pid),
-        "anchors": counters.get("anchors", {}).get("bytes"),
+        "prefix cache": counters.get("prefixCache", {}).get("bytes"),
     }

@@ -12,7 +12,7 @@ PERCENTILES = (0.5, 0.9, 0.99)
 #: Rows in their order, each with what it is.
 ROWS = {
     "typed through": "typed through: the rest of a completion known already",
-    "prefetched": "prefetched: computed ahead of the request",
+    "prefetched": "prefetched: computed before the request",
     "warm": f"warm: at most {WARM_TOKENS} tokens of the prompt prefilled",
     "cold": f"cold: more than {WARM_TOKENS} tokens prefilled",
     "none": "none: nothing was computed for the request",
@@ -86,8 +86,8 @@ def _counts(found: dict[str, Any]) -> Iterator[str]:
 def _memory(result: dict[str, Any]) -> Iterator[str]:
     if soak := result.get("soak"):
         for sample in soak["samples"]:
-            anchors = sample["anchors"]
-            kept = "" if anchors is None else f", of which {anchors / 1e6:.1f} MB anchors"
+            cached = sample["prefix cache"]
+            kept = "" if cached is None else f", of which {cached / 1e6:.1f} MB prefix cache"
             held = _megabytes(sample["resident"])
             yield f"after {sample['keys']:>6} keys in {soak['files']} files: {held}{kept}"
     yield f"peak memory of the server: {_megabytes(result['memory'].get('peak'))}"

@@ -14,8 +14,7 @@ from typing import Literal
 
 from santa_lsp.bench import BenchError
 from santa_lsp.bench.session import CURSOR, Session, Step
-
-PAIRS = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
+from santa_lsp.document import AUTO_CLOSED
 
 Kind = Literal["type", "erase", "paste", "undo", "move", "ask", "accept"]
 
@@ -44,7 +43,7 @@ class Key:
     press: Callable[[], Edit | None]
 
 
-class Rhythm:
+class Delays:
     """Seconds between keys: log-normal around medians that depend on what is typed.
 
     The medians make about 0.24 s a key on average, as 168,000 people typed in Dhakal et al.,
@@ -86,7 +85,7 @@ class Typist:
         #: What is left to type of the step being typed.
         self.rest = ""
         self._session = session
-        self._rhythm = Rhythm(seed)
+        self._delays = Delays(seed)
         #: Closing characters the editor has put after the cursor, nearest last, each with its
         #: distance from the end of the text.
         self._closers: list[tuple[str, int]] = []
@@ -116,7 +115,7 @@ class Typist:
         return self._edit(Edit(start, end, text))
 
     def _step(self, step: Step) -> Iterator[Key]:
-        look = self._rhythm.around(self._rhythm.LOOK)
+        look = self._delays.around(self._delays.LOOK)
         if step.verb == "type":
             yield from self._type(step.text)
         elif step.verb == "go":
@@ -126,7 +125,7 @@ class Typist:
                 raise self._misfit(step, "that is not what stands before the cursor")
             size = len(step.text) if "\n" in step.text else 1
             for _ in range(0, len(step.text), size):
-                delay = self._rhythm.around(self._rhythm.ERASE)
+                delay = self._delays.around(self._delays.ERASE)
                 yield Key("erase", delay, lambda: self._erase(size))
         elif step.verb == "paste":
             yield Key("paste", look, lambda: self._insert(step.text))
@@ -140,7 +139,7 @@ class Typist:
             text = self.text
             yield Key("accept", look, lambda: None)
             if self.text != text:  # there was something to take
-                yield Key("undo", self._rhythm.around(self._rhythm.LOOK), self._undo)
+                yield Key("undo", self._delays.around(self._delays.LOOK), self._undo)
             else:
                 self._before.pop()
 
@@ -150,14 +149,14 @@ class Typist:
         self.rest, previous = text, ""
         while self.rest or self._repeated:
             if self._repeated:
-                yield Key("erase", self._rhythm.around(self._rhythm.LOOK), self._erase_repeated)
+                yield Key("erase", self._delays.around(self._delays.LOOK), self._erase_repeated)
                 continue
             key = self._next_key()
-            yield Key("type", self._rhythm.before(previous, key), self._press)
+            yield Key("type", self._delays.before(previous, key), self._press)
             previous = key
         if self.text != wanted:  # the editor has closed something that was not to be closed
             mend = difference(self.text, wanted)
-            yield Key("erase", self._rhythm.around(self._rhythm.LOOK), lambda: self._edit(mend))
+            yield Key("erase", self._delays.around(self._delays.LOOK), lambda: self._edit(mend))
         self.cursor = end
 
     def _next_key(self) -> str:
@@ -215,18 +214,20 @@ class Typist:
                 self.cursor = at + len(key)
                 return edit
         if self._pairs(key, following):
-            edit = self._insert(key + PAIRS[key])
+            edit = self._insert(key + AUTO_CLOSED[key])
             self.cursor = at + 1
-            self._closers.append((PAIRS[key], len(self.text) - self.cursor))
+            self._closers.append((AUTO_CLOSED[key], len(self.text) - self.cursor))
             return edit
         return self._insert(key)
 
     def _pairs(self, key: str, following: str) -> bool:
         """Whether the editor closes `key` at once: never right before a word, quotes only apart
         from one and where the text to come closes it on the same line."""
-        if key not in PAIRS or (following and not following.isspace() and following not in ")]}"):
+        if key not in AUTO_CLOSED or (
+            following and not following.isspace() and following not in ")]}"
+        ):
             return False
-        if PAIRS[key] != key:
+        if AUTO_CLOSED[key] != key:
             return _closes(key, self.rest)
         before = self.text[self.cursor - 1 : self.cursor]
         inside = self.rest.partition("\n")[0]
@@ -241,8 +242,8 @@ class Typist:
                 opened.pop()
             elif self._closers and character == self._closers[-1][0]:
                 self._repeated.append(self._closers.pop()[1])
-            elif character in PAIRS:
-                opened.append(PAIRS[character])
+            elif character in AUTO_CLOSED:
+                opened.append(AUTO_CLOSED[character])
 
     def _edit(self, edit: Edit) -> Edit:
         self.text = edit.apply(self.text)
@@ -257,7 +258,7 @@ def _closes(opener: str, rest: str) -> bool:
     """Whether the text to come closes this bracket itself (a pair left open would stay)."""
     depth = 1
     for character in rest:
-        depth += (character == opener) - (character == PAIRS[opener])
+        depth += (character == opener) - (character == AUTO_CLOSED[opener])
         if depth == 0:
             return True
     return False

@@ -35,7 +35,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=_minutes, default=2.0, metavar="M", help="at most in all (default 2)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the rhythm of typing")
+    parser.add_argument("--seed", type=int, default=0, help="of the typing speed")
     parser.add_argument(
         "--soak", type=int, default=0, metavar="KEYS", help="instead: memory over so many keys"
     )

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import json
 import platform
 import sys
 import time
 from typing import Any
 
 from santa_lsp import __version__, models
-from santa_lsp.models import machine
-from santa_lsp.engines.budget import Budget, Speed, fastest
-from santa_lsp.completion.engine import EngineError
-from santa_lsp.models import Model, ModelError, speeds
+from santa_lsp.commands.options import settings_or_warnings
+from santa_lsp.completion.engine import EngineError, Stop
+from santa_lsp.engines.budget import Budget
+from santa_lsp.models import Model, ModelError, machine, speeds
+from santa_lsp.models.speeds import Measurement
 from santa_lsp.settings import Settings
 
 #: A decode slower than this is felt: a line of 16 tokens takes longer than a second.
 SLOW_DECODE = 16.0
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """`doctor` among the sub-commands; `common` has the options about the model."""
+    parser = commands.add_parser("doctor", parents=[common], help="machine, model, measured speed")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the findings; exit status 1 when there are problems. Raises SettingsError."""
+    findings = examine(settings_or_warnings(arguments))
+    print(json.dumps(findings, indent=2) if arguments.json else report(findings))
+    if findings["problems"]:
+        sys.exit(1)
 
 
 def examine(settings: Settings) -> dict[str, Any]:
@@ -47,14 +65,14 @@ def examine(settings: Settings) -> dict[str, Any]:
             "licence": model.card.get("licence"),
         }
         findings["speed"], measured = measure(model, settings)
-        speeds.record(model, measured, settings.how)
+        speeds.record(model, measured, settings.speed_key)
     except (ModelError, EngineError) as error:
         problems.append(str(error))
         return findings
-    budget = Budget(fastest(measured), settings.latency_budget_ms)
+    budget = Budget(speeds.fastest(measured), settings.latency_budget_ms)
     findings["budget"] = {
         "latency_ms": budget.latency_ms,
-        "threads": budget.speed.threads,
+        "threads": speeds.fastest(measured).threads,
         "cold_prompt_tokens": min(budget.prefill_tokens, model.n_positions),
         "cold_new_tokens": min(budget.new_tokens(budget.prefill_tokens), settings.max_new_tokens),
         "warm_new_tokens": min(budget.new_tokens(0), settings.max_new_tokens),
@@ -70,7 +88,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     return findings
 
 
-def measure(model: Model, settings: Settings) -> tuple[list[dict[str, float]], list[Speed]]:
+def measure(model: Model, settings: Settings) -> tuple[list[dict[str, float]], list[Measurement]]:
     """Prefill and decode speed for each number of threads worth trying, or the settings' one."""
     from santa_lsp.engines import calibration
     from santa_lsp.engines.ctranslate2 import CTranslate2Engine
@@ -80,7 +98,7 @@ def measure(model: Model, settings: Settings) -> tuple[list[dict[str, float]], l
         started = time.perf_counter()
         engine = CTranslate2Engine(model, settings.device, settings.compute_type, threads)
         load_seconds = time.perf_counter() - started
-        speed = calibration.measure(engine, threads, lambda: False)
+        speed = calibration.measure(engine, threads, Stop())
         assert speed is not None  # nobody stops it
         measured.append(speed)
         runs.append({**dataclasses.asdict(speed), "load_seconds": round(load_seconds, 3)})
@@ -116,7 +134,7 @@ def report(findings: dict[str, Any]) -> str:
             "nothing is"
         )
         lines.append(
-            f"          anchored yet, the longest prompt and {budget['warm_new_tokens']} new ones "
+            f"          cached yet, the longest prompt and {budget['warm_new_tokens']} new ones "
             "where it is"
         )
     lines += [f"problem   {problem}" for problem in findings["problems"]]

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from santa_lsp import EMBEDDED
 from santa_lsp.convert import ConvertError, convert, require_quantization
-from santa_lsp.models import EMBEDDED, Model, ModelError, home, hub, open_model
+from santa_lsp.models import Model, ModelError, home, hub, open_model
 from santa_lsp.models.catalogue import CATALOGUE, Licence
+from santa_lsp.models.files import whole_folder, write_whole
 
 
 def add(
@@ -74,13 +76,10 @@ def _free_place(name: str) -> Path:
 
 def _copy(model: Model, output: Path) -> Model:
     """A model directory that is converted already."""
-    copying = output.with_name(f".{output.name}.new")
-    shutil.rmtree(copying, ignore_errors=True)
     try:
-        shutil.copytree(model.directory, copying)
-        copying.rename(output)
+        with whole_folder(output) as new:
+            shutil.copytree(model.directory, new, dirs_exist_ok=True)
     except OSError as error:
-        shutil.rmtree(copying, ignore_errors=True)
         raise ConvertError(f"{output} cannot be written: {error}") from error
     return open_model(output)
 
@@ -104,4 +103,4 @@ def _accept_once(
             "command again with --accept-license"
         )
     accepted[repository.hub_id] = licence.name
-    record.write_text(json.dumps(accepted, indent=2) + "\n")
+    write_whole(record, json.dumps(accepted, indent=2) + "\n")

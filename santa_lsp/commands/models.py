@@ -1,4 +1,4 @@
-"""`santa-lsp models` and `santa-lsp export`: the commands about models, for the terminal."""
+"""`santa-lsp models list | add | info | remove`: the models on this machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from santa_lsp import models
+from santa_lsp.commands.export import QUANTIZATION_HELP, announce
 from santa_lsp.models import Model
 
 if TYPE_CHECKING:
     from santa_lsp.models.catalogue import Licence
 
-QUANTIZATION_HELP = "int8 (default), int8_float16, float16, bfloat16 or float32"
 
-
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Both commands; each sets `run`."""
+def add_parser(commands: Any) -> None:
+    """`models` among the sub-commands."""
     parser = commands.add_parser("models", help="the models on this machine")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="name, size, licence, languages, measured speed")
@@ -44,15 +42,8 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     removing.add_argument("name", metavar="NAME")
     removing.set_defaults(run=_remove)
 
-    export = commands.add_parser("export", help="a checkpoint -> a model directory")
-    export.add_argument("checkpoint", type=Path, help="a folder or a weights file")
-    export.add_argument("output", type=Path)
-    export.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
-    export.set_defaults(run=_export)
-
 
 def _list(arguments: argparse.Namespace) -> None:
-    from santa_lsp.engines.budget import fastest
     from santa_lsp.models import speeds
     from santa_lsp.models.catalogue import CATALOGUE
 
@@ -67,7 +58,7 @@ def _list(arguments: argparse.Namespace) -> None:
                 model.directory.name,
                 _count(model.card.get("parameters", 0)),
                 f"{model.size / 1e6:.0f} MB",
-                f"{fastest(measured).decode_tokens_per_second:.0f} tokens/s"
+                f"{speeds.fastest(measured).decode_tokens_per_second:.0f} tokens/s"
                 if measured
                 else "not measured",
                 ", ".join(model.card.get("languages", ())) or "unknown",
@@ -106,8 +97,8 @@ def _count(parameters: float) -> str:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    from santa_lsp.convert.progress import progress_bar
     from santa_lsp.commands.install import add
+    from santa_lsp.convert.progress import progress_bar
 
     def accept(licence: Licence, download: str) -> bool:
         print(f"{download}\nLicence: {licence.name}, {licence.url}")
@@ -126,7 +117,7 @@ def _add(arguments: argparse.Namespace) -> None:
             accept=accept,
             on_progress=on_progress,
         )
-    _announce(model, model.directory.name)
+    announce(model, model.directory.name)
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -146,29 +137,3 @@ def _info(arguments: argparse.Namespace) -> None:
 def _remove(arguments: argparse.Namespace) -> None:
     models.remove(arguments.name)
     print(f"removed {arguments.name}")
-
-
-def _export(arguments: argparse.Namespace) -> None:
-    from santa_lsp.convert import convert
-    from santa_lsp.convert.progress import progress_bar
-
-    with progress_bar("converting") as on_progress:
-        output = convert(
-            arguments.checkpoint,
-            arguments.output,
-            name=arguments.output.name,
-            quantization=arguments.quantization,
-            on_progress=on_progress,
-        )
-    _announce(models.open_model(output), str(output))
-
-
-def _announce(model: Model, name: str) -> None:
-    """What was made, and how to use it."""
-    if not (model.card.get("prompt_format") or model.card["fim_dialect"]):
-        print(
-            "its tokenizer has no fill-in-the-middle tokens: it completes from the text before the "
-            "cursor alone"
-        )
-    print(f"{model.size / 1e6:.0f} MB in {model.directory}, loaded and tried")
-    print(f"use it: santa-lsp --model {name}, or the setting model = {name!r} in your editor")

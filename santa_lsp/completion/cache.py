@@ -6,74 +6,37 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import takewhile
 
+from santa_lsp.completion.brackets import closed_by_editor, until_closed
 from santa_lsp.completion.context import CompletionContext
 
 #: Characters before the cursor that are compared as text; what is further away, as a digest.
 NEAR = 256
-
-#: What editors close by themselves, and with what.
-_PAIRS = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
-_QUOTES = "\"'`"
 
 Key = tuple[str, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is left to type of a completion. `prefetched`: computed before anybody asked for it.
-
-    `unused_tokens` were computed for it and are used now for the first time.
-    """
+    """What is left to type of a completion. `prefetched`: computed before anybody asked for it."""
 
     text: str
     prefetched: bool = False
-    unused_tokens: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     length: int  # of the prefix it was computed for
     near: str
     digest: bytes
     text: str
     prefetched: bool
-    unused_tokens: int
 
 
 def _digest(prefix: str, suffix: str) -> bytes:
     state = blake2b(prefix.encode(errors="surrogatepass"), digest_size=16)
     state.update(b"\0" + suffix.encode(errors="surrogatepass"))
     return state.digest()
-
-
-def _closed_by_itself(typed: str, suffix: str) -> str:
-    """The start of `suffix` that an editor has put there for what `typed` has left open."""
-    open_: list[str] = []
-    for character in typed:
-        if open_ and character == open_[-1]:
-            open_.pop()
-        elif character in _PAIRS and not (open_ and open_[-1] in _QUOTES):
-            open_.append(_PAIRS[character])
-    closing = "".join(reversed(open_))
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(closing, suffix, strict=False))
-    return "".join(character for character, _ in same)
-
-
-def _before_closing(text: str, closed: str) -> str:
-    """The start of `text` up to where it closes what has been closed already."""
-    if closed[0] in _QUOTES:
-        return text.partition(closed[0])[0]
-    open_: list[str] = []
-    for index, character in enumerate(text):
-        if open_ and character == open_[-1]:
-            open_.pop()
-        elif character == closed[0]:
-            return text[:index]
-        elif character in _PAIRS and not (open_ and open_[-1] in _QUOTES):
-            open_.append(_PAIRS[character])
-    return text
 
 
 class CompletionCache:
@@ -95,18 +58,11 @@ class CompletionCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(
-        self,
-        context: CompletionContext,
-        text: str,
-        *,
-        prefetched: bool = False,
-        unused_tokens: int = 0,
-    ) -> None:
-        """Keep a completion. `unused_tokens` were computed for it and have served nobody yet."""
+    def put(self, context: CompletionContext, text: str, *, prefetched: bool = False) -> None:
+        """Keep a completion."""
         digest = _digest(context.prefix, context.suffix)
         length = len(context.prefix)
-        entry = _Entry(length, context.prefix[-NEAR:], digest, text, prefetched, unused_tokens)
+        entry = _Entry(length, context.prefix[-NEAR:], digest, text, prefetched)
         with self._lock:
             key = (context.uri, length, digest)
             self._entries[key] = entry
@@ -115,7 +71,10 @@ class CompletionCache:
                 self._entries.popitem(last=False)
 
     def get(self, context: CompletionContext, *, peek: bool = False) -> Remembered | None:
-        """What is left to type of a cached completion; None without one. `peek` does not use it."""
+        """What is left to type of a cached completion; None without one.
+
+        `peek` leaves it as if nobody had looked.
+        """
         with self._lock:
             candidates = [
                 (key, entry)
@@ -131,17 +90,15 @@ class CompletionCache:
             text = entry.text[len(typed) :]
             suffix = context.suffix
             if _digest(before, suffix) != entry.digest:
-                closed = _closed_by_itself(typed, suffix)
-                text = _before_closing(text, closed) if closed else ""
+                closed = closed_by_editor(typed, suffix)
+                text = until_closed(text, closed[0]) if closed else ""
                 if not text or _digest(before, suffix[len(closed) :]) != entry.digest:
                     continue
-            if peek:
-                return Remembered(text, entry.prefetched)
-            with self._lock:
-                if key in self._entries:
-                    self._entries.move_to_end(key)
-                unused, entry.unused_tokens = entry.unused_tokens, 0
-            return Remembered(text, entry.prefetched, unused)
+            if not peek:
+                with self._lock:
+                    if key in self._entries:
+                        self._entries.move_to_end(key)
+            return Remembered(text, entry.prefetched)
         return None
 
     def put_nothing(self, context: CompletionContext, reason: str) -> None:

@@ -1,111 +1,126 @@
-"""What the completer needs of a model, whichever library computes it."""
+"""What the completer needs of a model, whichever library or server computes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from santa_lsp.engines.budget import Speed
-from santa_lsp.families.prompt import FimIds, Order
+from santa_lsp.completion.context import CompletionContext
 
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One generated token. `log_prob` is natural, of the model's own distribution."""
-
-    id: int
-    log_prob: float
-    candidate: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationParameters:
-    """`temperature` 0 is greedy; otherwise sampling from the `top_p` nucleus.
-
-    `candidates` above 1 generates that many at a time, which begin with the likeliest first tokens.
-    `reuse` False computes everything anew and keeps nothing, for measurements.
-    """
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    candidates: int = 1
-    reuse: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
-
-
-@dataclass(slots=True)
-class AnchorCounts:
-    """What is kept for reuse: memory in bytes now, anchors built and dropped since the start."""
-
-    bytes: int = 0
-    built: int = 0
-    dropped: int = 0
+#: Set by whoever no longer needs an answer. An engine looks at it before every token and may wait
+#: on it.
+Stop = threading.Event
 
 
 class EngineError(Exception):
     """The model cannot be loaded or failed while generating; says what to do."""
 
 
-class TextStream(Protocol):
-    """Turns generated ids into text as they come; a character is given out once it is whole."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text as it is generated: of one token, or of several.
 
-    def step(self, token_id: int) -> str: ...
+    `log_prob` is the sum over its `tokens`, natural, under the model's own distribution.
+    """
+
+    text: str
+    log_prob: float = 0.0
+    tokens: int = 1
+    candidate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one answer may cost, and how it is sampled.
+
+    `milliseconds` bounds prompt and answer by what the engine was measured to compute in that time;
+    None does not. `temperature` 0 is greedy; otherwise the `top_p` nucleus is sampled. `candidates`
+    above 1 are generated together and begin with the likeliest first tokens. `reuse` False computes
+    everything anew and keeps nothing, for measurements.
+    """
+
+    new_tokens: int
+    milliseconds: int | None = None
+    candidates: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    reuse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one answer has cost, in tokens and milliseconds.
+
+    Of the prompt's tokens, `prefilled_tokens` were computed and `reused_tokens` were not.
+    `prefill_ms` lasts until the first token. `debounce_ms` and `queue_ms` were spent waiting, for
+    the next key and for the model. `allowed_tokens` is the limit there was for each candidate;
+    `stopped` means that the engine ended because it was told to.
+    """
+
+    prefilled_tokens: int = 0
+    reused_tokens: int = 0
+    generated_tokens: int = 0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    debounce_ms: float = 0.0
+    queue_ms: float = 0.0
+    allowed_tokens: int | None = None
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounts:
+    """An engine's prefix cache: bytes now; prefixes built and dropped since the start."""
+
+    bytes: int = 0
+    built: int = 0
+    dropped: int = 0
+
+
+class Speed(Protocol):
+    """How fast an engine computes on this machine, in tokens a second, as measured."""
+
+    @property
+    def prefill_tokens_per_second(self) -> float: ...
+
+    @property
+    def decode_tokens_per_second(self) -> float: ...
 
 
 class Engine(Protocol):
-    """A loaded model. Calls may come from two threads at a time: one for requests that somebody
-    waits for, one for what is computed ahead of them.
+    """A model that can be asked. Calls may come from two threads at a time: one for requests, one
+    for what is computed before anybody asks.
 
-    `path_comment` says whether the model was taught to see `santa_lsp.prompt.path_comment`.
-    `notice` is what the user should know of how it was loaded; empty when all is well. `speed` was
-    measured on this machine; None if it never was.
+    A class that names it as its base needs `generate` alone. `notice` is what the user should know
+    of how the model was loaded; empty when all is well. `speed` is None until it was measured.
     """
 
-    n_positions: int
-    fim: FimIds | None
-    order: Order
-    path_comment: bool
-    end_of_text: int
-    notice: str
-    speed: Speed | None
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of plain text: never a special token, whatever the text spells."""
-        ...
-
-    def text_stream(self) -> TextStream: ...
-
-    def reusable(self, prompt_ids: Sequence[int]) -> int:
-        """How many of the prompt's first tokens `generate` would not have to compute."""
-        ...
-
-    def prepare(self, prompt_ids: Sequence[int]) -> int:
-        """Compute ahead what makes prompts that start like this one cheap, where it is worth it.
-
-        Nobody should be waiting: it can be neither stopped nor hurried. Returns how many tokens
-        were computed. Raises EngineError.
-        """
-        ...
-
-    def anchor_counts(self) -> AnchorCounts: ...
+    notice: str = ""
+    speed: Speed | None = None
+    cache_counts: CacheCounts = CacheCounts()
 
     def generate(
         self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> int:
-        """Generate until end-of-text, `max_new_tokens`, or `on_token` returns True.
+        context: CompletionContext,
+        limits: Limits,
+        on_piece: Callable[[Piece], bool],
+        stop: Stop,
+    ) -> Cost:
+        """Generate what belongs at the cursor, piece by piece.
 
-        The whole prompt is given; what to reuse of earlier calls is the engine's own business.
-        Of several candidates True ends the token's own. Returns how many of the prompt's tokens it
-        did not have to compute.
-        End-of-text is not reported. `len(prompt_ids) + max_new_tokens` must not exceed
-        `n_positions` (ValueError). Raises EngineError when the computation fails.
+        It ends where the model ends, at a limit, when `stop` is set, or when `on_piece` returns
+        True; of several candidates that ends the piece's own. Raises EngineError.
         """
         ...
+
+    def prepare(self, context: CompletionContext, stop: Stop) -> int:
+        """Compute ahead what requests near this cursor have in common, where that pays.
+
+        Returns the number of tokens computed. Raises EngineError.
+        """
+        return 0
+
+    def close(self) -> None:
+        """Give back memory and connections. The engine is not used again."""

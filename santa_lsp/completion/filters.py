@@ -7,12 +7,12 @@ with a reason that `santa.why` shows. The text kept is always a start of the tex
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from santa_lsp.completion.brackets import BRACKETS, CLOSING, outside_strings, unclosed
 from santa_lsp.completion.context import CompletionContext
-
-CLOSING = ")]}>\"'`;,:"
+from santa_lsp.languages import language, opens_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +27,27 @@ _ONE_SPACE = re.compile(r" (\S|\Z)")
 Filter = Callable[[str, CompletionContext], str | Drop]
 
 
-def join(text: str, context: CompletionContext) -> str:
-    """What to insert for a text as generated, before any filter.
-
-    Tokens begin with the space before a word: where that space has been typed already, it goes.
-    """
-    typed = context.line_prefix.endswith((" ", "\t"))
-    return text[1:] if typed and _ONE_SPACE.match(text) else text
-
-
 def cut_at_block_end(text: str, context: CompletionContext) -> str:
     """Stop where the block that holds the cursor ends.
 
     That is before the first line indented less than the completion's first line; where that line
-    (or the cursor's) opens a block, before the next line at its own level, but after the line
-    that closes the block (`}`, `)`, `]`, `end`). A blank line ends it too, unless an opened block
-    goes on.
+    (or the cursor's) opens a block, before the next line at its own level, but after the line that
+    closes the block (a bracket, or a word such as `end`). A blank line ends it too, unless an
+    opened block goes on.
     """
+    if "\n" not in text:
+        return text
     first, *rest = text.split("\n")
     start = context.line_prefix + first
     base = _width(start)
-    opened = start.rstrip().endswith((":", "{", "(", "[", "=>", "->"))
+    opened = opens_block(context.language, start)
+    closers = language(context.language).block_closers
     kept, blanks = [first], 0
     for line in rest:
         if not line.strip():
             blanks += 1
             continue
-        closes = line.lstrip()[0] in ")]}" or line.strip() == "end"
+        closes = line.lstrip()[0] in ")]}" or line.strip() in closers
         inside = _width(line) > base
         if _width(line) < base and start.strip():
             break
@@ -61,11 +55,11 @@ def cut_at_block_end(text: str, context: CompletionContext) -> str:
             break
         kept += [""] * blanks + [line]
         blanks = 0
-        if start.strip() and not inside and closes and not line.rstrip().endswith(("{", "(", "[")):
+        if start.strip() and not inside and closes and not line.rstrip().endswith(tuple(BRACKETS)):
             break
         if not start.strip():  # the completion began with line ends: its block is this line's
             start, base = line, _width(line)
-            opened = line.rstrip().endswith((":", "{", "(", "[", "=>", "->"))
+            opened = opens_block(context.language, line)
     return "\n".join(kept)
 
 
@@ -88,7 +82,8 @@ def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     rest = context.line_suffix.rstrip()
     if rest:
         length = overlap(text, rest)
-        if "\n" in text or _unclosed(text[: len(text) - length], context)[-1:] == [rest[:1]]:
+        needed = unclosed(text[: len(text) - length], context.line_prefix)
+        if "\n" in text or needed[-1:] == [rest[:1]]:
             return text
         return text[: len(text) - length]
     following = context.suffix.lstrip("\n")
@@ -101,45 +96,23 @@ def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     return text
 
 
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
-
-
 def cut_at_standing_closer(text: str, context: CompletionContext) -> str:
     """End at the closing bracket that the editor has put right after the cursor already.
 
     In `def f(║)` the completion `self):` would leave `def f(self):)`.
     """
     standing = context.line_suffix.lstrip()[:1]
-    if standing in _PAIRS.values():
-        for index, character in _outside_strings(text, context):
-            if character == standing and _unclosed(text[:index], context)[-1:] != [standing]:
+    if standing in BRACKETS.values():
+        for index, character in outside_strings(text, context.line_prefix):
+            needed = unclosed(text[:index], context.line_prefix)
+            if character == standing and needed[-1:] != [standing]:
                 return text[:index]
     return text
 
 
-def _unclosed(text: str, context: CompletionContext) -> list[str]:
-    """The closing brackets that the text still needs, the next one last."""
-    needed: list[str] = []
-    for _, character in _outside_strings(text, context):
-        if character in _PAIRS:
-            needed.append(_PAIRS[character])
-        elif needed and character == needed[-1]:
-            needed.pop()
-    return needed
-
-
-def _outside_strings(text: str, context: CompletionContext) -> Iterator[tuple[int, str]]:
-    """The characters of a completion that no quotation marks enclose, as far as one can tell
-    without a parser; the cursor may be inside some."""
-    quote = ""
-    start = len(context.line_prefix)
-    for index, character in enumerate(context.line_prefix + text):
-        if quote:
-            quote = "" if character in (quote, "\n") else quote
-        elif character in "\"'`":
-            quote = character
-        elif index >= start:
-            yield index - start, character
+def _lines_below(context: CompletionContext) -> list[str]:
+    """The lines after the cursor's line, as far as the window reaches."""
+    return context.suffix.split("\n")[1:]
 
 
 def overlap(text: str, following: str) -> int:
@@ -156,7 +129,7 @@ def drop_repeated_lines(text: str, context: CompletionContext) -> str | Drop:
     if not said:
         return text
     said[0] = (context.line_prefix + text.split("\n", 1)[0]).strip() or said[0]
-    following = [line.strip() for line in context.following_lines if line.strip()]
+    following = [line.strip() for line in _lines_below(context) if line.strip()]
     if following[: len(said)] == said and len("".join(said)) > 2:
         return Drop("the next lines say the same already")
     above = context.prefix.rsplit("\n", 3)[-3:-1]
@@ -212,6 +185,40 @@ FILTERS: tuple[Filter, ...] = (
 )
 
 
+def join(raw: str, context: CompletionContext) -> str:
+    """What to insert for a text as generated, before any filter.
+
+    Tokens begin with the space before a word: where that space has been typed already, it goes.
+    """
+    typed = context.line_prefix.endswith((" ", "\t"))
+    return raw[1:] if typed and _ONE_SPACE.match(raw) else raw
+
+
+def end(raw: str, context: CompletionContext, lines: bool) -> tuple[str, bool]:
+    """The text so far, and whether it is complete: what follows would be cut away.
+
+    `lines`: it may go past the end of the cursor's line.
+    """
+    text = join(raw, context)
+    cuts = (cut_repetition, cut_at_standing_closer)
+    if any(cut(text, context) != text for cut in cuts):
+        return text, True
+    body = text.lstrip("\n") if lines else text
+    if "\n" not in body:
+        return text, False
+    if not lines:
+        return text.partition("\n")[0], True
+    kept = cut_at_block_end(text, context)
+    return text, len(kept.rstrip()) < len(text.rstrip()) or text.endswith("\n\n\n")
+
+
+def finish(text: str, context: CompletionContext, cut_off: bool) -> str | Drop:
+    """What is shown of a generated text; `cut_off`: a limit ended it, inside its last line."""
+    if cut_off and "\n" in text.strip("\n"):
+        text = text[: text.rindex("\n")]
+    return apply(text, context)
+
+
 def apply(text: str, context: CompletionContext) -> str | Drop:
     """All filters in order."""
     for step in FILTERS:
@@ -237,7 +244,7 @@ def settled(text: str, context: CompletionContext) -> str:
     kept = kept[: len(kept) - held]
     if "\n" not in kept:
         line = (context.line_prefix + kept).strip()
-        near = [*context.prefix.rsplit("\n", 3)[-3:-1], *context.following_lines[:2]]
+        near = [*context.prefix.rsplit("\n", 3)[-3:-1], *_lines_below(context)[:2]]
         if any(other.strip().startswith(line) for other in near if other.strip()):
             return ""
     else:

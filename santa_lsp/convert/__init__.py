@@ -9,16 +9,17 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from santa_lsp import models
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import EngineError, Limits, Stop
 from santa_lsp.convert.card import prompt_of, write_card
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import build_spec
+from santa_lsp.models.files import whole_folder
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
 
 QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16", "float32")
-#: What every converted model has to complete once.
-_PREFIX, _SUFFIX, _NEW_TOKENS = "def add(a, b):\n    return ", "\n", 4
 
 
 def convert(
@@ -42,21 +43,16 @@ def convert(
     if output.exists():
         raise ConvertError(f"{output} exists already; remove it or choose another name")
     found = open_checkpoint(checkpoint)
-    building = output.with_name(f".{output.name}.new")
-    shutil.rmtree(building, ignore_errors=True)
     try:
-        building.mkdir(parents=True)
-        _write_weights(building, found, quantization, on_progress)
-        _write_tokenizer(building, found)
-        for notice in found.notices:
-            shutil.copyfile(notice, building / notice.name)
-        write_card(building, name, found, quantization, description or {})
-        _check(building, found)
-        building.rename(output)
+        with whole_folder(output) as building:
+            _write_weights(building, found, quantization, on_progress)
+            _write_tokenizer(building, found)
+            for notice in found.notices:
+                shutil.copyfile(notice, building / notice.name)
+            write_card(building, name, found, quantization, description or {})
+            _check(building)
     except OSError as error:
         raise ConvertError(f"{output} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return output
 
 
@@ -107,18 +103,14 @@ def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
     return [tokenizer.id_to_token(i) or f"<padding-{i}>" for i in range(vocab_size)]
 
 
-def _check(model_dir: Path, checkpoint: Checkpoint) -> None:
+def _check(model_dir: Path) -> None:
     """Load the model and make one completion. Raises ConvertError."""
-    from santa_lsp.completion.engine import EngineError, GenerationParameters
     from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
-    form, _ = prompt_of(checkpoint)
+    context = CompletionContext("python", "add.py", "def add(a, b):\n    return ", "\n")
     try:
         # "auto" quantizes what the processor cannot compute as it is, instead of widening it.
         engine = CTranslate2Engine(models.open_model(model_dir), "cpu", "auto", threads=1)
-        room = engine.n_positions - _NEW_TOKENS - (form.overhead + 1 if form else 0)
-        ids, suffix_ids = engine.encode(_PREFIX)[-room:], engine.encode(_SUFFIX)[:1]
-        prompt_ids = form.assemble(ids, suffix_ids) if form else ids
-        engine.generate(prompt_ids, GenerationParameters(_NEW_TOKENS), lambda token: False)
+        engine.generate(context, Limits(4), lambda piece: False, Stop())
     except (models.ModelError, EngineError, ValueError) as error:
         raise ConvertError(f"the converted model does not complete: {error}") from error

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Tokens of a usual request: the line so far, computed after an anchor, and the rest of the line.
-TAIL, LINE = 16, 16
+from santa_lsp.completion.engine import Speed
+from santa_lsp.models.speeds import LINE
+
 #: A prompt of fewer tokens than this tells a model too little, however long it takes to read.
 LEAST_PROMPT = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What a model was measured to do on this machine with a number of threads (0: a GPU's)."""
-
-    threads: int
-    prefill_tokens_per_second: float
-    decode_tokens_per_second: float
-
-    @property
-    def usual_seconds(self) -> float:
-        """A usual request with its anchor in place."""
-        return TAIL / self.prefill_tokens_per_second + LINE / self.decode_tokens_per_second
-
-
-def fastest(speeds: Sequence[Speed]) -> Speed:
-    """The one that answers a usual request first."""
-    return min(speeds, key=lambda speed: speed.usual_seconds)
 
 
 @dataclass(frozen=True, slots=True)

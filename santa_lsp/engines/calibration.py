@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
-from santa_lsp.engines.budget import Speed
-from santa_lsp.completion.engine import Engine, GenerationParameters
+from santa_lsp.completion.engine import Limits, Stop
+from santa_lsp.engines.local import LocalEngine
+from santa_lsp.models.speeds import Measurement
 
 PROMPT_TOKENS = 256
 NEW_TOKENS = 16
@@ -14,33 +14,36 @@ NEW_TOKENS = 16
 RUNS = 3
 
 
-def measure(engine: Engine, threads: int, stopped: Callable[[], bool]) -> Speed | None:
-    """The speed with the threads it was loaded with; None once `stopped()`. Raises EngineError."""
+def measure(engine: LocalEngine, threads: int, stop: Stop) -> Measurement | None:
+    """The speed with the threads it was loaded with; None once `stop` is set.
+
+    Raises EngineError.
+    """
     length = min(PROMPT_TOKENS, engine.n_positions - NEW_TOKENS)
     ids = engine.encode("def value(self, other):\n    return self.items[other] + 1\n\n")
     ids = (ids * (1 + length // len(ids)))[:length]
     prefill = decode = 0.0
     for _ in range(RUNS):
-        times = _token_times(engine, ids, stopped)
-        if stopped():
+        times = _token_times(engine, ids, stop)
+        if stop.is_set():
             return None
         prefill = max(prefill, length / times[0])
         decode = max(decode, (len(times) - 1) / max(1e-9, times[-1] - times[0]))
-    return Speed(threads, round(prefill, 1), round(decode, 1))
+    return Measurement(threads, round(prefill, 1), round(decode, 1))
 
 
-def _token_times(engine: Engine, prompt_ids: list[int], stopped: Callable[[], bool]) -> list[float]:
+def _token_times(engine: LocalEngine, prompt_ids: list[int], stop: Stop) -> list[float]:
     """Seconds from the call to each of the tokens; at least two, even if the model says nothing."""
     times: list[float] = []
     started = time.perf_counter()
 
     def on_token(token: object) -> bool:
         times.append(time.perf_counter() - started)
-        return stopped()
+        return stop.is_set()
 
-    while len(times) < 2 and not stopped():
+    while len(times) < 2 and not stop.is_set():
         times.clear()
         started = time.perf_counter()
-        engine.generate(prompt_ids, GenerationParameters(NEW_TOKENS, reuse=False), on_token)
+        engine.generate_tokens(prompt_ids, Limits(NEW_TOKENS, reuse=False), on_token)
         prompt_ids = prompt_ids[1:]  # this prompt ends a text: another
     return times

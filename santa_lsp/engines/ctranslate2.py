@@ -9,27 +9,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ctranslate2
-from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
 
-from santa_lsp.engines.budget import Speed
-from santa_lsp.completion.engine import AnchorCounts, EngineError, GenerationParameters, Token
-from santa_lsp.engines.prefix_cache import Anchors, state_bytes_per_token
+from santa_lsp.completion.engine import CacheCounts, EngineError, Limits
 from santa_lsp.engines.devices import load_generator
+from santa_lsp.engines.local import LocalEngine, Token
+from santa_lsp.engines.prefix_cache import PrefixCache, state_bytes_per_token
 from santa_lsp.models import Model
-from santa_lsp.families.prompt import END_OF_TEXT, FimIds, Order, find_dialect
+from santa_lsp.models.speeds import Measurement
 
 #: Until it has been measured: bytes of a model whose layers are so small that a second thread costs
 #: more, in waiting for it at every token, than it brings.
 SMALL = 50e6
-#: Memory for the states of anchors unless the user says otherwise.
-ANCHOR_BYTES = 512_000_000
+#: Memory for the states of cached prefixes unless the user says otherwise.
+PREFIX_CACHE_BYTES = 512_000_000
 #: How byte-level vocabularies write the byte of a line end.
 LINE_END = "\u010a"
 
 
-class CTranslate2Engine:
-    """One loaded model; see santa_lsp.engine.Engine."""
+class CTranslate2Engine(LocalEngine):
+    """One loaded model."""
 
     def __init__(
         self,
@@ -37,29 +35,14 @@ class CTranslate2Engine:
         device: str = "auto",
         compute_type: str = "default",
         threads: int = 0,
-        anchor_bytes: int = ANCHOR_BYTES,
-        speed: Speed | None = None,
+        prefix_cache_bytes: int = PREFIX_CACHE_BYTES,
+        speed: Measurement | None = None,
     ) -> None:
         """`threads` 0: those of `speed`, else one for a small model, else CTranslate2's choice.
 
-        `anchor_bytes` bounds the memory of what is kept for reuse; `speed` is what was measured on
-        this machine. Raises EngineError.
+        Raises EngineError.
         """
-        self.model = model
-        self.speed = speed
-        self.n_positions = model.n_positions
-        self._tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
-        # Text that spells a special token is text: user code must never steer the prompt format.
-        self._tokenizer.encode_special_tokens = True
-        found = find_dialect(self._tokenizer.token_to_id)
-        self.fim: FimIds | None = found[1] if found else None
-        self.order: Order = model.order
-        self.path_comment = model.path_comment
-        end_token = (model.card.get("stop_tokens") or [END_OF_TEXT])[0]
-        end_of_text = self._tokenizer.token_to_id(end_token)
-        if end_of_text is None:
-            raise EngineError(f"{model.directory}/tokenizer.json has no {end_token} token")
-        self.end_of_text: int = end_of_text
+        super().__init__(model, speed)
         self._device, self._compute_type = device, compute_type
         guess = 1 if model.size < SMALL else 0
         self.threads = threads or (speed.threads if speed else guess)
@@ -70,14 +53,13 @@ class CTranslate2Engine:
         weakref.finalize(self, self._generators.clear)
         self.notice = ""
         self._generator()
-        vocabulary = self._tokenizer.get_vocab()
-        self._anchors = Anchors(
-            fim=self.fim,
-            order=self.order,
+        vocabulary = self.tokenizer.get_vocab()
+        self._prefixes = PrefixCache(
+            prompt_format=self.format,
             newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
             bytes_per_token=model.card.get("state_bytes_per_token")
             or state_bytes_per_token(model.directory / "model.bin"),
-            most_bytes=anchor_bytes,
+            most_bytes=prefix_cache_bytes,
         )
 
     @property
@@ -88,72 +70,63 @@ class CTranslate2Engine:
     def compute_type(self) -> str:
         return str(self._generator().compute_type)
 
-    def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    def text_stream(self) -> _TextStream:
-        return _TextStream(self._tokenizer)
+    @property
+    def cache_counts(self) -> CacheCounts:  # type: ignore[override]  # counted when asked for
+        return self._prefixes.counts
 
     def reusable(self, prompt_ids: Sequence[int]) -> int:
-        return self._anchors.longest(prompt_ids)
+        return self._prefixes.longest(prompt_ids)
 
-    def anchor_counts(self) -> AnchorCounts:
-        return self._anchors.counts
-
-    def prepare(self, prompt_ids: Sequence[int]) -> int:
-        reach = self._anchors.worth_preparing(prompt_ids)
-        if not reach or not self._anchors.fits(reach):
+    def prepare_tokens(self, prompt_ids: Sequence[int]) -> int:
+        length = self._prefixes.worth_preparing(prompt_ids)
+        if not length or not self._prefixes.fits(length):
             return 0
-        if not self._anchors.has_room(reach):
-            self._drop()
+        if not self._prefixes.has_room(length):
+            self.close()
         step = _Step(lambda token: True, self.end_of_text)
         try:
-            self._run([prompt_ids[: reach + 1]], reach, step, GenerationParameters(1))
+            self._run([prompt_ids[: length + 1]], length, step, Limits(1))
         finally:
             step.release()
-        return reach
+        return length
 
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
+    def generate_tokens(
+        self, prompt_ids: Sequence[int], limits: Limits, on_token: Callable[[Token], bool]
     ) -> int:
-        length = len(prompt_ids) + parameters.max_new_tokens
+        length = len(prompt_ids) + limits.new_tokens
         if length > self.n_positions:
             raise ValueError(f"{length} tokens are more than n_positions {self.n_positions}")
-        held = reach = 0
-        if parameters.reuse:
-            held = self._anchors.longest(prompt_ids)
-            reach = self._anchors.worth_building(prompt_ids) or held
+        held = static = 0
+        if limits.reuse:
+            held = self._prefixes.longest(prompt_ids)
+            static = self._prefixes.worth_building(prompt_ids) or held
         step = _Step(on_token, self.end_of_text)
         try:
-            if parameters.candidates == 1:
-                self._run([prompt_ids], reach, step, parameters)
+            if limits.candidates == 1:
+                self._run([prompt_ids], static, step, limits)
             else:
-                self._run_candidates(prompt_ids, reach, step, parameters)
+                self._run_candidates(prompt_ids, static, step, limits)
         finally:
             failure = step.release()
         if failure is not None:
             raise failure
-        return held if reach == held else 0
+        return held if static == held else 0
 
     def _run_candidates(
         self,
         prompt_ids: Sequence[int],
-        reach: int,
+        static: int,
         step: _Step,
-        parameters: GenerationParameters,
+        limits: Limits,
     ) -> None:
         """The likeliest first tokens, then what follows each of them, in one batch."""
-        first = dataclasses.replace(parameters, max_new_tokens=1)
+        first = dataclasses.replace(limits, new_tokens=1)
         (result,) = self._run(
             [prompt_ids],
-            reach,
+            static,
             None,
             first,
-            num_hypotheses=parameters.candidates,
+            num_hypotheses=limits.candidates,
             return_alternatives=True,
         )
         ids = [sequence[0] for sequence in result.sequences_ids if sequence]
@@ -162,49 +135,49 @@ class CTranslate2Engine:
             for candidate, (each, log_prob) in enumerate(zip(ids, result.scores, strict=False))
             if not step.take(each, log_prob, candidate)
         ]
-        if step.candidates and parameters.max_new_tokens > 1:
+        if step.candidates and limits.new_tokens > 1:
             prompts = [[*prompt_ids, ids[candidate]] for candidate in step.candidates]
-            rest = dataclasses.replace(parameters, max_new_tokens=parameters.max_new_tokens - 1)
-            self._run(prompts, reach, step, rest)
+            rest = dataclasses.replace(limits, new_tokens=limits.new_tokens - 1)
+            self._run(prompts, static, step, rest)
 
     def _run(
         self,
         prompts: Sequence[Sequence[int]],
-        reach: int,
+        static: int,
         step: _Step | None,
-        parameters: GenerationParameters,
+        limits: Limits,
         **options: Any,
     ) -> list[ctranslate2.GenerationResult]:
         """Generate for prompts of one length.
 
-        The state of their first `reach` tokens, which are the same, is taken from memory or kept.
+        The state of their first `static` tokens, which are the same, is taken from memory or kept.
         """
-        tokens = [[self._tokenizer.id_to_token(i) for i in prompt] for prompt in prompts]
+        tokens = [[self.tokenizer.id_to_token(i) for i in prompt] for prompt in prompts]
         generator = self._generator()
         try:
             results: list[ctranslate2.GenerationResult] = generator.generate_batch(
-                [each[reach:] for each in tokens],
-                static_prompt=tokens[0][:reach] or None,
-                max_length=parameters.max_new_tokens,
+                [each[static:] for each in tokens],
+                static_prompt=tokens[0][:static] or None,
+                max_length=limits.new_tokens,
                 include_prompt_in_result=False,
                 return_scores=True,  # the callback has log probabilities only then
-                sampling_topk=1 if parameters.temperature == 0 else 0,
-                sampling_topp=parameters.top_p,
-                sampling_temperature=parameters.temperature or 1.0,
+                sampling_topk=1 if limits.temperature == 0 else 0,
+                sampling_topp=limits.top_p,
+                sampling_temperature=limits.temperature or 1.0,
                 callback=step,
                 **options,
             )
         except RuntimeError as error:
             if generator.device == "cuda" and "out of memory" in str(error):
                 del generator
-                self._drop()  # gives the memory back first
+                self.close()  # gives the memory back first
                 self._device, self._compute_type = "cpu", "default"
                 raise EngineError(
                     f"the GPU ran out of memory; {self.model.name} runs on the CPU from now on"
                 ) from error
             raise EngineError(f"generation failed: {error}") from error
-        if reach:
-            self._anchors.add(prompts[0][:reach])
+        if static:
+            self._prefixes.add(prompts[0][:static])
         return results
 
     def _generator(self) -> ctranslate2.Generator:
@@ -221,16 +194,16 @@ class CTranslate2Engine:
         """Compute with that many from now on."""
         if threads != self.threads:
             self.threads = threads
-            self._drop()
+            self.close()
 
-    def _drop(self) -> None:
+    def close(self) -> None:
         """Give all memory back: CTranslate2 drops static prompts only together with the model.
 
         It is loaded again when it is needed. What runs meanwhile ends on the one it began with.
         """
         with self._lock:
             self._generators.clear()
-            self._anchors.clear()
+            self._prefixes.clear()
 
 
 class _Step:
@@ -264,12 +237,3 @@ class _Step:
         """Let go of everything; returns what the callback raised."""
         failure, self._failure, self._on_token = self._failure, None, None
         return failure
-
-
-class _TextStream:
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
-
-    def step(self, token_id: int) -> str:
-        return self._stream.step(self._tokenizer, token_id) or ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctranslate2
 
 from santa_lsp.completion.engine import EngineError
-from santa_lsp.models import Model
 from santa_lsp.families.prompt import END_OF_TEXT
+from santa_lsp.models import Model
 
 #: What a GPU computes unless the user says otherwise, by how the weights are stored.
 _CUDA_COMPUTE_TYPES = {"int8": "int8_float16", "int8_float16": "int8_float16", "float16": "float16"}

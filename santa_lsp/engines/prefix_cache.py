@@ -1,8 +1,8 @@
-"""Anchors: starts of prompts whose state (keys and values) the engine keeps, to compute it once.
+"""The prefix cache: starts of prompts whose state (keys and values) is kept, to compute it once.
 
 CTranslate2 keeps the state of an identical start of a prompt (a static prompt) and cannot extend
-one, so where an anchor ends decides what every later keystroke costs. What is kept here is
-bookkeeping only: an anchor that CTranslate2 does not have after all is computed, never a wrong
+one, so where a cached prefix ends decides what every later keystroke costs. What is kept here is
+bookkeeping only: a prefix that CTranslate2 does not have after all is computed, never a wrong
 answer.
 """
 
@@ -13,37 +13,41 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from santa_lsp.completion.engine import AnchorCounts
+from santa_lsp.completion.engine import CacheCounts
+from santa_lsp.families.prompt import PromptFormat
 from santa_lsp.models.model_bin import read_variables
-from santa_lsp.families.prompt import FimIds, Order
 
-#: A line of more tokens than this is not waited out: an anchor may end inside it.
+#: A line of more tokens than this is not waited out: a cached prefix may end inside it.
 LONG_LINE = 32
 #: Tokens before the cursor that the next keys may still change (pre-tokens are seldom longer).
 UNSETTLED = 8
 
 
-class Anchors:
-    """The anchors of one loaded model, within a budget of memory. Thread-safe."""
+class PrefixCache:
+    """The cached prefixes of one loaded model, within a budget of memory. Thread-safe."""
 
     def __init__(
         self,
         *,
-        fim: FimIds | None,
-        order: Order,
+        prompt_format: PromptFormat,
         newlines: frozenset[int],
         bytes_per_token: int,
         most_bytes: int,
     ) -> None:
         """`newlines` are the ids of tokens with a line end in them."""
-        self._fim, self._order, self._newlines = fim, order, newlines
+        self._format, self._newlines = prompt_format, newlines
         self._bytes_per_token, self._most_bytes = bytes_per_token, most_bytes
         self._held: dict[int, tuple[int, ...]] = {}  # by the hash of `_hashes`
         self._lock = threading.Lock()
-        self.counts = AnchorCounts()
+        self._bytes = self._built = self._dropped = 0
+
+    @property
+    def counts(self) -> CacheCounts:
+        """Memory in bytes now; prefixes built and dropped since the start."""
+        return CacheCounts(self._bytes, self._built, self._dropped)
 
     def longest(self, prompt_ids: Sequence[int]) -> int:
-        """Tokens in the longest anchor that the prompt starts with and goes beyond; 0 without."""
+        """Tokens in the longest cached prefix that the prompt starts with and goes beyond, or 0."""
         with self._lock:
             if not self._held:
                 return 0
@@ -55,13 +59,13 @@ class Anchors:
             return found
 
     def boundary(self, prompt_ids: Sequence[int]) -> int:
-        """Where an anchor for this prompt should end, so that the next keys leave it as it is.
+        """Where a prefix of this prompt should end, so that the next keys leave it as it is.
 
         That is before the line end before the cursor (an indent typed later becomes one token with
         it), or some tokens before the cursor where its line is long. Always less than the
         prompt's length.
         """
-        first, end = self._prefix_part(prompt_ids)
+        first, end = self._format.prefix_part(prompt_ids)
         for index in range(end - 1, max(first, end - LONG_LINE) - 1, -1):
             if prompt_ids[index] in self._newlines:
                 return index
@@ -69,7 +73,7 @@ class Anchors:
         return min(reach, len(prompt_ids) - 1)
 
     def worth_building(self, prompt_ids: Sequence[int]) -> int:
-        """How far an anchor should reach that is computed on the way to a completion; 0: none.
+        """How long a prefix should be that is computed on the way to a completion; 0: none.
 
         Only if the very next keystroke saves the tokens that are computed once more for it.
         """
@@ -77,48 +81,37 @@ class Anchors:
         return reach if reach - held > held and self.has_room(reach) else 0
 
     def worth_preparing(self, prompt_ids: Sequence[int]) -> int:
-        """How far an anchor should reach that is computed while nobody waits; 0: none is needed.
+        """How long a prefix should be that is computed while nobody waits; 0: none is needed.
 
-        A new anchor costs its whole length N, and a tail of t tokens costs t at each token typed:
+        A new prefix costs its whole length N, and a tail of t tokens costs t at each token typed:
         together least, for each token typed, when the tail may grow to the square root of 2 N.
         """
         reach = self.boundary(prompt_ids)
         return reach if reach - self.longest(prompt_ids) > math.isqrt(2 * reach) else 0
 
     def has_room(self, length: int) -> bool:
-        """Whether an anchor of that many tokens is within the budget."""
-        return self.counts.bytes + length * self._bytes_per_token <= self._most_bytes
+        """Whether one more prefix of that many tokens is within the budget."""
+        return self._bytes + length * self._bytes_per_token <= self._most_bytes
 
     def fits(self, length: int) -> bool:
         """Whether it would be, were all others dropped."""
         return length * self._bytes_per_token <= self._most_bytes
 
-    def add(self, anchor: Sequence[int]) -> None:
-        """The engine now holds the state of `anchor`."""
-        *_, key = _hashes(anchor)
+    def add(self, prefix_ids: Sequence[int]) -> None:
+        """The engine now holds the state of these tokens."""
+        *_, key = _hashes(prefix_ids)
         with self._lock:
-            if self._held.get(key) != tuple(anchor):
-                self._held[key] = tuple(anchor)
-                self.counts.bytes += len(anchor) * self._bytes_per_token
-                self.counts.built += 1
+            if self._held.get(key) != tuple(prefix_ids):
+                self._held[key] = tuple(prefix_ids)
+                self._bytes += len(prefix_ids) * self._bytes_per_token
+                self._built += 1
 
     def clear(self) -> None:
         """The engine has dropped all of them."""
         with self._lock:
-            self.counts.dropped += len(self._held)
-            self.counts.bytes = 0
+            self._dropped += len(self._held)
+            self._bytes = 0
             self._held.clear()
-
-    def _prefix_part(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
-        """Where the text before the cursor begins and ends among the ids."""
-        if self._fim is None:
-            return 0, len(prompt_ids)
-        try:
-            if self._order == "psm":
-                return 1, prompt_ids.index(self._fim.suffix)
-            return prompt_ids.index(self._fim.middle) + 1, len(prompt_ids)
-        except ValueError:  # not a prompt of ours
-            return 0, len(prompt_ids)
 
 
 def _hashes(ids: Sequence[int]) -> Iterator[int]:

@@ -1,5 +1,7 @@
-"""Model families: which there are, and which one a model is of.
+"""Model families: which there are, which one a model is of, how their prompts are written.
 
+Pure: strings, numbers and ids in and out. It must not know how a model is computed, where it is
+stored, or that there is an editor.
 To add one, write `families/NAME.py` with a FAMILY and add NAME to `_MODULES`.
 """
 

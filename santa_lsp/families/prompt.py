@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from santa_lsp.completion.context import CompletionContext
+from santa_lsp.languages import language
 
 Order = Literal["psm", "spm"]
 Encode = Callable[[str], list[int]]
@@ -21,13 +21,7 @@ Encode = Callable[[str], list[int]]
 SUFFIX_SHARE = 0.25
 #: Real code has fewer characters than this to a token, so text further away is never tokenized.
 CHARACTERS_PER_TOKEN = 6
-#: Languages that our models know under the name of another, in a path comment.
-_TAUGHT_AS = {
-    "javascriptreact": "javascript",
-    "typescript": "javascript",
-    "typescriptreact": "javascript",
-}
-#: Windows move in steps of this many tokens, so that they stand still while one types.
+#: Windows move in steps of this many tokens, so that they stand still while the user types.
 STEP = 64
 
 
@@ -84,49 +78,73 @@ def assemble(
     return [fim.prefix, fim.suffix, *suffix_ids, fim.middle, *prefix_ids]
 
 
-def path_comment(language: str, path: str) -> str:
+def path_comment(language_name: str, path: str) -> str:
     """The line of language, folder and file that some models were taught to see before the text.
 
     `# python models/query.py`: the end of a path says what a file is about, is the same on every
     machine, and does not tell whose it is. Without a path the language stands alone.
     """
-    name = "/".join(part for part in re.split(r"[\\/]+", path) if part)
-    shown = "/".join(name.split("/")[-2:])
-    marker = "#" if language == "python" else "//"
-    return f"{marker} {_TAUGHT_AS.get(language, language)} {shown}".rstrip() + "\n"
+    row = language(language_name)
+    parts = [part for part in re.split(r"[\\/]+", path) if part]
+    shown = "/".join(parts[-2:])
+    return f"{row.comment} {row.taught_as or row.name} {shown}".rstrip() + "\n"
 
 
-def build(
-    context: CompletionContext,
-    encode: Encode,
-    fim: FimIds | None,
-    order: Order,
-    budget: int,
-    with_path: bool = False,
-) -> list[int]:
-    """The prompt of at most `budget` tokens for a context.
+@dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """How one model's prompts are written.
 
-    The suffix gets at most `SUFFIX_SHARE` of the budget and the prefix the rest; what one side does
-    not need goes to the other. Both windows stand still while text is typed at the cursor and then
-    move by a step, so that an engine can reuse what it computed for the last keystroke. A model
-    without fill-in-the-middle tokens sees the prefix alone. `with_path` puts the path comment
-    before the prefix, unless that would take more than an eighth of the room.
-
-    Raises ValueError when `budget` leaves no room for text.
+    `fim` is None for a model without fill-in-the-middle tokens: it sees the prefix alone.
+    `path_comment` says whether it was taught to see one.
     """
-    room = budget - 3 if fim else budget
-    if room < 1:
-        raise ValueError(f"a prompt budget of {budget} tokens leaves no room for text")
-    lead = encode(path_comment(context.language, context.path)) if with_path else []
-    lead = lead if len(lead) * 8 <= room else []
-    room -= len(lead)
-    if fim is None:
-        return lead + prefix_window(context.prefix, encode, room)
-    suffix_ids = encode(context.suffix[: room * CHARACTERS_PER_TOKEN])
-    suffix_room = int(room * SUFFIX_SHARE)
-    prefix_ids = prefix_window(context.prefix, encode, room - min(len(suffix_ids), suffix_room))
-    spare = room - -(-len(prefix_ids) // STEP) * STEP
-    return assemble(fim, order, lead + prefix_ids, suffix_ids[: max(suffix_room, spare)])
+
+    fim: FimIds | None
+    order: Order
+    path_comment: bool
+
+    def build(
+        self,
+        prefix: str,
+        suffix: str,
+        language_name: str,
+        path: str,
+        encode: Encode,
+        budget: int,
+    ) -> list[int]:
+        """The prompt of at most `budget` tokens for the text around a cursor.
+
+        The suffix gets at most `SUFFIX_SHARE` of the budget and the prefix the rest; what one side
+        does not need goes to the other. Both windows stand still while text is typed at the cursor
+        and then move by a step, so that an engine can reuse what it computed for the last
+        keystroke. The path comment is left out where it would take more than an eighth of the room.
+
+        Raises ValueError when `budget` leaves no room for text.
+        """
+        room = budget - 3 if self.fim else budget
+        if room < 1:
+            raise ValueError(f"a prompt budget of {budget} tokens leaves no room for text")
+        lead = encode(path_comment(language_name, path)) if self.path_comment else []
+        lead = lead if len(lead) * 8 <= room else []
+        room -= len(lead)
+        if self.fim is None:
+            return lead + prefix_window(prefix, encode, room)
+        suffix_ids = encode(suffix[: room * CHARACTERS_PER_TOKEN])
+        suffix_room = int(room * SUFFIX_SHARE)
+        prefix_ids = prefix_window(prefix, encode, room - min(len(suffix_ids), suffix_room))
+        spare = room - -(-len(prefix_ids) // STEP) * STEP
+        kept = suffix_ids[: max(suffix_room, spare)]
+        return assemble(self.fim, self.order, lead + prefix_ids, kept)
+
+    def prefix_part(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
+        """Where the text before the cursor begins and ends among a prompt's ids."""
+        if self.fim is None:
+            return 0, len(prompt_ids)
+        try:
+            if self.order == "psm":
+                return 1, prompt_ids.index(self.fim.suffix)
+            return prompt_ids.index(self.fim.middle) + 1, len(prompt_ids)
+        except ValueError:  # not a prompt of this format
+            return 0, len(prompt_ids)
 
 
 def prefix_window(prefix: str, encode: Encode, room: int) -> list[int]:

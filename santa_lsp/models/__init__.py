@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from santa_lsp import EMBEDDED
 from santa_lsp.families.prompt import Order
+from santa_lsp.models.files import remove_folder
 
-EMBEDDED = "santa-mini"
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "santa.json")
 
 
@@ -68,13 +68,10 @@ def remove(name: str) -> None:
     if name == EMBEDDED:
         raise ModelError(f"{EMBEDDED} comes with santa-lsp; it goes when santa-lsp is uninstalled")
     directory = home() / "models" / name
-    if Path(name).name != name or not directory.is_dir():
+    if not name or Path(name).name != name or not directory.is_dir():
         known = ", ".join(model.name for model in installed() if model.name != EMBEDDED)
         raise ModelError(f"there is no model {name!r} to remove; there is {known or 'none'}")
-    # Renamed first: a removal that is cut short must not leave half a model under its name.
-    condemned = directory.with_name(f".{name}.removed")
-    directory.rename(condemned)
-    shutil.rmtree(condemned)
+    remove_folder(directory)
 
 
 def find(name: str) -> Model:

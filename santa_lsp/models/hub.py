@@ -112,9 +112,9 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def download(repository: Repository, folder: Path) -> None:
-    """Every file into `folder`; what an earlier call left there is used. Raises HubError.
+    """Every file into `folder`, its checksum tested; what an earlier call left is used.
 
-    A file has its name only when it is whole and its checksum right.
+    Raises HubError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -124,35 +124,19 @@ def download(repository: Repository, folder: Path) -> None:
             f"{repository.hub_id} needs {(repository.size - present) / 1e9:.1f} GB, and only "
             f"{free / 1e9:.1f} GB are free in {folder}; free some, or set SANTA_LSP_HOME elsewhere"
         )
+    from huggingface_hub import hf_hub_download
+
     for file in repository.files:
         path = folder / file.name
-        if path.is_file():
+        if path.is_file() and _is_whole(file, path):
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         with _explained(repository.hub_id, repository.commit):
-            _fetch(repository, file, partial)
-        if not _is_whole(file, partial):
-            partial.unlink()
+            hf_hub_download(
+                repository.hub_id, file.name, revision=repository.commit, local_dir=folder
+            )
+        if not _is_whole(file, path):
+            path.unlink()
             raise HubError(f"{file.name} arrived damaged (checksum); run the same command again")
-        partial.rename(path)
-
-
-def _fetch(repository: Repository, file: HubFile, partial: Path) -> None:
-    """Append what is missing; the library retries a cut connection, and shows its progress."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    with partial.open("ab") as output:
-        http_get(
-            hf_hub_url(repository.hub_id, file.name, revision=repository.commit),
-            output,
-            resume_size=min(output.tell(), file.size),
-            headers=build_hf_headers(),
-            expected_size=file.size,
-            displayed_filename=file.name,
-        )
 
 
 def _is_whole(file: HubFile, path: Path) -> bool:

@@ -6,36 +6,58 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from santa_lsp.models import machine
-from santa_lsp.engines.budget import Speed
-from santa_lsp.models import Model, home
+from santa_lsp.models import Model, home, machine
+from santa_lsp.models.files import write_whole
+
+#: Tokens of a usual request: the line so far, computed after a cached prefix, and the line's rest.
+TAIL, LINE = 16, 16
 
 
-def record(model: Model, speeds: Sequence[Speed], how: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a model was measured to do on this machine with a number of threads (0: a GPU's)."""
+
+    threads: int
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+
+    @property
+    def usual_seconds(self) -> float:
+        """A usual request with its prefix cached."""
+        return TAIL / self.prefill_tokens_per_second + LINE / self.decode_tokens_per_second
+
+
+def fastest(measurements: Sequence[Measurement]) -> Measurement:
+    """The one that answers a usual request first."""
+    return min(measurements, key=lambda each: each.usual_seconds)
+
+
+def record(model: Model, measurements: Sequence[Measurement], speed_key: str = "") -> None:
     """Keep measurements with several numbers of threads, where the folder can be written.
 
-    The model is known by its weights, whatever it is called; `how` tells ways to compute it apart.
+    The model is known by its weights, whatever it is called; `speed_key` tells ways to compute it
+    apart.
     """
-    measured = {**_read(), _key(model, how): [dataclasses.asdict(speed) for speed in speeds]}
+    rows = [dataclasses.asdict(each) for each in measurements]
     with suppress(OSError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        _file().write_text(json.dumps(measured, indent=2) + "\n")
+        write_whole(_file(), json.dumps({**_read(), _key(model, speed_key): rows}, indent=2) + "\n")
 
 
-def recall(model: Model, how: str = "") -> list[Speed]:
+def recall(model: Model, speed_key: str = "") -> list[Measurement]:
     """What was kept; empty when it was never measured here."""
     try:
-        kept = _read().get(_key(model, how), [])
-        return [Speed(int(values.pop("threads")), **values) for values in kept]
+        kept = _read().get(_key(model, speed_key), [])
+        return [Measurement(int(row.pop("threads")), **row) for row in kept]
     except (AttributeError, KeyError, TypeError):  # of another version
         return []
 
 
-def _key(model: Model, how: str) -> str:
+def _key(model: Model, speed_key: str) -> str:
     weights = model.card["sha256"]["model.bin"]
-    return " | ".join((str(weights), machine.processor(), str(machine.cores()), how))
+    return " | ".join((str(weights), machine.processor(), str(machine.cores()), speed_key))
 
 
 def _file() -> Path:
@@ -47,4 +69,4 @@ def _read() -> dict[str, list[dict[str, float]]]:
         measured: dict[str, list[dict[str, float]]] = json.loads(_file().read_text())
     except (OSError, ValueError):  # nothing measured yet, or a write that was cut short
         return {}
-    return measured
+    return measured if isinstance(measured, dict) else {}

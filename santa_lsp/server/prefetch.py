@@ -1,6 +1,6 @@
-"""Work before anybody asks: anchors where the cursor rests, the completions likely to come next.
+"""Work before anybody asks: the prefix cached where the cursor stays, likely next completions.
 
-All of it gives way: it runs beside the requests that somebody waits for, never before them, and
+All of it gives way: it runs beside the requests that the user waits for, never before them, and
 ends at its next token when one comes.
 """
 
@@ -9,22 +9,30 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from santa_lsp.completion.context import CompletionContext
-from santa_lsp.server.worker import ModelThread
-from santa_lsp.server.typing_speed import Rhythm
+from santa_lsp.completion.engine import EngineError, Stop
+from santa_lsp.completion.statistics import Statistics
+from santa_lsp.engines import calibrate
+from santa_lsp.languages import opens_block
+from santa_lsp.server.model import ServedModel
+from santa_lsp.server.typing_speed import TypingSpeed
 from santa_lsp.settings import Settings
 
 #: What follows a completion is computed when no more characters of it than this are left to type.
 NEARLY_TYPED = 12
 #: Seconds without a request after which a model may be measured.
 IDLE = 3.0
-_OPENS_BLOCK = re.compile(r"[:{(\[]\s*$")
 _INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
+
+T = TypeVar("T")
+Key = tuple[str, str, str]
+Look = Callable[[], CompletionContext | None]
 
 
 def following(context: CompletionContext, text: str) -> list[CompletionContext]:
@@ -34,51 +42,52 @@ def following(context: CompletionContext, text: str) -> list[CompletionContext]:
         return [typed]
     line = typed.line_prefix
     indent = line[: len(line) - len(line.lstrip())]
-    if _OPENS_BLOCK.search(line):
+    if opens_block(context.language, line):
         found = _INDENT.search(context.prefix)
         indent += found[1] if found else "    "
     return [typed, dataclasses.replace(typed, prefix=f"{typed.prefix}\n{indent}")]
 
 
-T = TypeVar("T")
-Key = tuple[str, str, str]
-Begun = dict[Key, asyncio.Future[None]]
+class Prefetcher:
+    """What is being computed ahead of the user, on a thread of its own.
 
+    To be used on the event loop.
+    """
 
-class Ahead:
-    """What is being computed ahead of the user. To be used on the event loop."""
-
-    def __init__(self, model: ModelThread, rhythm: Rhythm) -> None:
-        self._model, self._rhythm = model, rhythm
-        self._resting: asyncio.Task[None] | None = None
+    def __init__(
+        self, model: ServedModel, typing_speed: TypingSpeed, statistics: Statistics
+    ) -> None:
+        self._model, self._typing_speed, self._statistics = model, typing_speed, statistics
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+        self._waiting_for_pause: asyncio.Task[None] | None = None
         self._expecting: asyncio.Task[None] | None = None
         self._calibrating: asyncio.Task[None] | None = None
-        self._stop = threading.Event()
-        self._pause = threading.Event()  # of the measurement
-        self._wanted: set[Key] = set()  # the last that were expected
-        self._begun: Begun = {}  # which of them are being computed
-        self._busy: asyncio.Future[Any] | None = None  # with what the thread is
+        self._stop = Stop()
+        self._pause_calibration = Stop()
+        self._expected: set[Key] = set()  # the last that were expected
+        self._begun: dict[Key, asyncio.Future[None]] = {}  # which of them are being computed
+        self._busy: asyncio.Future[Any] | None = None  # the thread's present work
 
-    def rest(self, look: Callable[[], CompletionContext | None]) -> None:
-        """The cursor is somewhere: compute an anchor there if it stays for longer than a key takes.
+    def cursor_moved(self, look: Look) -> None:
+        """Cache the prefix at the cursor if it stays there for longer than a key takes.
 
         `look` gives the text around it by then.
         """
-        self._pause.set()
-        if self._resting is not None:
-            self._resting.cancel()
-        self._resting = asyncio.create_task(self._rest(look))
+        self._pause_calibration.set()
+        if self._waiting_for_pause is not None:
+            self._waiting_for_pause.cancel()
+        self._waiting_for_pause = asyncio.create_task(self._prepare_after_pause(look))
 
     def expect(self, contexts: list[CompletionContext]) -> None:
-        """These are likely to be asked for, in this order: compute them now."""
+        """These are likely to be requested, in this order: complete them now."""
         keys = {_key(context) for context in contexts}
-        if keys <= self._wanted:
+        if keys <= self._expected:
             return
         self.give_way()
-        self._stop, self._wanted = threading.Event(), keys
+        self._stop, self._expected = Stop(), keys
         loop = asyncio.get_running_loop()
         self._begun = {} if self._is_busy() else {_key(contexts[0]): loop.create_future()}
-        self._expecting = loop.create_task(self._expect(contexts, self._begun, self._stop))
+        self._expecting = loop.create_task(self._complete_all(contexts, self._begun, self._stop))
 
     def calibrate(self, settings: Settings) -> None:
         """Measure the model that has been loaded, if it never was here, once nobody types."""
@@ -89,17 +98,17 @@ class Ahead:
     async def arrival(self, context: CompletionContext) -> None:
         """Return when what is being computed for exactly this context is there; at once if
         nothing is."""
-        if (future := self._begun.get(_key(context))) is not None:
+        if self._begun and (future := self._begun.get(_key(context))) is not None:
             await asyncio.shield(future)
 
     def give_way(self) -> None:
-        """Somebody waits for something else: stop at the next token."""
+        """The user waits for something else: stop at the next token."""
         self._stop.set()
-        self._pause.set()
+        self._pause_calibration.set()
         for future in self._begun.values():
             if not future.done():
                 future.set_result(None)
-        self._begun, self._wanted = {}, set()
+        self._begun, self._expected = {}, set()
 
     def _is_busy(self) -> bool:
         return self._busy is not None and not self._busy.done()
@@ -115,38 +124,62 @@ class Ahead:
         self._busy = task
         return await asyncio.shield(task)  # begun, it goes on whoever loses interest
 
-    async def _calibrate(self, settings: Settings) -> None:
-        while True:
-            self._pause = stop = threading.Event()
-            await asyncio.sleep(IDLE)
-            measure = partial(self._model.calibrate, settings, stop)
-            if not stop.is_set() and await self._in_turn(measure):
-                return
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
-    async def _rest(self, look: Callable[[], CompletionContext | None]) -> None:
-        await asyncio.sleep(self._rhythm.pause())
+    async def _prepare_after_pause(self, look: Look) -> None:
+        await asyncio.sleep(self._typing_speed.pause())
         await self._in_turn(partial(self._prepare, look))
 
-    async def _prepare(self, look: Callable[[], CompletionContext | None]) -> None:
-        if (context := look()) is not None:
-            await self._model.prepare(context)
+    async def _prepare(self, look: Look) -> None:
+        await self._model.loaded.wait()
+        if (completer := self._model.completer) is None or (context := look()) is None:
+            return
+        with suppress(EngineError):  # the next request meets it too, and tells
+            computed = await self._run(completer.prepare, context, Stop())
+            self._statistics.tokens["prefetched"] += computed
 
-    async def _expect(
-        self, contexts: list[CompletionContext], begun: Begun, stop: threading.Event
+    async def _complete_all(
+        self,
+        contexts: list[CompletionContext],
+        begun: dict[Key, asyncio.Future[None]],
+        stop: Stop,
     ) -> None:
         for context in contexts:
-            await self._in_turn(partial(self._prefetch, context, begun, stop))
+            await self._in_turn(partial(self._complete, context, begun, stop))
 
-    async def _prefetch(
-        self, context: CompletionContext, begun: Begun, stop: threading.Event
+    async def _complete(
+        self, context: CompletionContext, begun: dict[Key, asyncio.Future[None]], stop: Stop
     ) -> None:
         if stop.is_set():
             return
         future = begun.setdefault(_key(context), asyncio.get_running_loop().create_future())
-        await self._model.prefetch(context, stop)
-        begun.pop(_key(context), None)
-        if not future.done():
-            future.set_result(None)
+        try:
+            if (completer := self._model.completer) is not None:
+                with suppress(EngineError):  # a request that meets it too tells
+                    cost = await self._run(completer.prefetch, context, stop)
+                    computed = cost.prefilled_tokens + cost.generated_tokens
+                    self._statistics.tokens["prefetched"] += computed
+        finally:
+            # Whatever has happened: a request may be waiting for this.
+            begun.pop(_key(context), None)
+            if not future.done():
+                future.set_result(None)
+
+    async def _calibrate(self, settings: Settings) -> None:
+        while True:
+            self._pause_calibration = stop = Stop()
+            await asyncio.sleep(IDLE)
+            if not stop.is_set() and await self._in_turn(partial(self._measure, settings, stop)):
+                return
+
+    async def _measure(self, settings: Settings, stop: Stop) -> bool:
+        if (engine := self._model.engine) is None:
+            return True
+        try:
+            return await self._run(calibrate, engine, settings, stop)
+        except EngineError:  # a request that meets it too tells
+            return True
 
 
 def _key(context: CompletionContext) -> Key:

@@ -1,8 +1,8 @@
-"""Editors' positions become text around a cursor, and completions become their items."""
+"""The text around a cursor, taken before a handler's first await, and items made for it."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
@@ -12,25 +12,29 @@ from santa_lsp.document import Document, Encoding
 from santa_lsp.protocol.messages import InlineCompletionParams
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
-    """Where a completion goes: its context, the range it replaces, and text it must start with."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One request's place in a document: its context, and how to insert text there.
+
+    Text replaces `range` and starts with `lead`, the item selected in the editor's own list.
+    """
 
     context: CompletionContext
     range: types.Range
     lead: str
+    newline: str
 
-    def item(self, text: str, document: Document, candidate: int = 0) -> types.InlineCompletionItem:
+    def item(self, text: str, candidate: int = 0) -> types.InlineCompletionItem:
         """An item that inserts `text` with the document's own line ends."""
         shown: list[types.LSPAny] = [self.context.uri, candidate]
         return types.InlineCompletionItem(
-            insert_text=(self.lead + text).replace("\n", document.newline),
+            insert_text=(self.lead + text).replace("\n", self.newline),
             range=self.range,
             command=types.Command("Completion accepted", "santa.accepted", arguments=shown),
         )
 
 
-def place_of(document: Document, params: InlineCompletionParams, encoding: Encoding) -> Place:
+def take(document: Document, params: InlineCompletionParams, encoding: Encoding) -> Snapshot:
     """The snapshot of one request. Positions outside the text are clamped, as the protocol says."""
     line, column = document.to_column((params.position.line, params.position.character), encoding)
     start, lead = (line, column), ""
@@ -44,27 +48,17 @@ def place_of(document: Document, params: InlineCompletionParams, encoding: Encod
     automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
     context = _context(document, prefix, suffix, "automatic" if automatic else "invoked")
     ends = [document.to_character(each, encoding) for each in (start, (line, column))]
-    return Place(context, types.Range(*(types.Position(*end) for end in ends)), lead)
+    return Snapshot(
+        context, types.Range(*(types.Position(*end) for end in ends)), lead, document.newline
+    )
 
 
 def context_at(
     document: Document, position: types.Position, encoding: Encoding
 ) -> CompletionContext:
-    """The text around a position that nobody has asked about yet."""
+    """The text around a position that no request has named yet."""
     line, column = document.to_column((position.line, position.character), encoding)
     return _context(document, *document.window(line, column), "automatic")
-
-
-def _context(document: Document, prefix: str, suffix: str, trigger: Trigger) -> CompletionContext:
-    return CompletionContext(
-        language=document.language,
-        path=_path(document.uri),
-        prefix=prefix,
-        suffix=suffix,
-        uri=document.uri,
-        version=document.version,
-        trigger=trigger,
-    )
 
 
 def end_of_change(change: types.TextDocumentContentChangeEvent) -> types.Position | None:
@@ -77,6 +71,18 @@ def end_of_change(change: types.TextDocumentContentChangeEvent) -> types.Positio
         # In UTF-16 units, as nearly all clients count; a character more or less does not matter.
         return types.Position(start.line, start.character + len(lines[0]))
     return types.Position(start.line + len(lines) - 1, len(lines[-1]))
+
+
+def _context(document: Document, prefix: str, suffix: str, trigger: Trigger) -> CompletionContext:
+    return CompletionContext(
+        language=document.language,
+        path=_path(document.uri),
+        prefix=prefix,
+        suffix=suffix,
+        uri=document.uri,
+        version=document.version,
+        trigger=trigger,
+    )
 
 
 def _path(uri: str) -> str:

@@ -1,18 +1,18 @@
-"""How fast the user types, and what follows for when to work."""
+"""How fast the user types, and how long a request waits for the next key."""
 
 from __future__ import annotations
 
 from collections import deque
 
-#: Seconds between keys beyond which somebody is thinking, not typing.
+#: Seconds between keys beyond which the user is thinking, not typing.
 THINKING = 2.0
 #: Seconds between keys until there is something to go by: 60 words a minute.
 UNKNOWN = 0.2
-#: An automatic request waits at most so long for the next key, in seconds.
+#: An automatic request waits at most so many seconds for the next key.
 MOST_DEBOUNCE = 0.15
 
 
-class Rhythm:
+class TypingSpeed:
     """The times between keys. All times are in seconds, of any steady clock."""
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class Rhythm:
         self._last = now
 
     def typical(self) -> float:
-        """The time between two keys, usually."""
+        """The median time between two keys."""
         return self._quantile(0.5)
 
     def pause(self) -> float:
-        """A time that seldom passes between two keys while somebody types."""
+        """A time that seldom passes between two keys while the user types."""
         return 1.5 * self._quantile(0.9)
 
     def debounce(self, expected: float, now: float) -> float:
-        """How long an automatic request should wait for the next key, which would overtake it.
+        """How long an automatic request should wait for the next key, which would supersede it.
 
-        `expected` is what an answer takes. One that comes before the next key need not wait; else
-        the pause is the user's own, less what has passed of it since the last key, and never more
+        `expected` is the time that an answer takes. An answer that comes before the next key need
+        not wait; else the pause is the user's own, less the time since the last key, and never more
         than half of what the answer takes.
         """
         if expected <= self.typical():

@@ -1,4 +1,4 @@
-"""The real server with a scripted engine: says one text to every prompt, as slowly as it is told.
+"""The real server with a scripted engine: says one text everywhere, as slowly as it is told.
 
 `SANTA_SAYS` is the text, `SANTA_PAUSE` the seconds between two characters, `SANTA_PREPARED` a file
 for what is prepared; the command line is that of `santa-lsp`. For tests in editors, where what is
@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from santa_lsp.commands import main as cli
-from santa_lsp.server import session
+from santa_lsp.commands import main
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Cost, Limits, Piece, Stop
 from santa_lsp.settings import Settings
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,13 +25,22 @@ ROOT = Path(__file__).parents[2]
 class SlowEngine(ScriptedEngine):
     """Waits before each character."""
 
-    def step(self, token_id: int) -> str:
-        time.sleep(float(os.environ.get("SANTA_PAUSE", "0")))
-        return super().step(token_id)
+    def generate(
+        self,
+        context: CompletionContext,
+        limits: Limits,
+        on_piece: Callable[[Piece], bool],
+        stop: Stop,
+    ) -> Cost:
+        def after_a_pause(piece: Piece) -> bool:
+            time.sleep(float(os.environ.get("SANTA_PAUSE", "0")))
+            return on_piece(piece)
 
-    def prepare(self, prompt_ids: Sequence[int]) -> int:
-        Path(os.environ["SANTA_PREPARED"]).write_text("".join(map(chr, prompt_ids)))
-        return len(prompt_ids)
+        return super().generate(context, limits, after_a_pause, stop)
+
+    def prepare(self, context: CompletionContext, stop: Stop) -> int:
+        Path(os.environ["SANTA_PREPARED"]).write_text(context.prefix + context.suffix)
+        return len(context.prefix)
 
 
 def scripted_engine(settings: Settings) -> SlowEngine:
@@ -39,7 +49,7 @@ def scripted_engine(settings: Settings) -> SlowEngine:
 
 def program(folder: Path, text: str, pause: float = 0) -> Path:
     """A program in a folder that takes `santa-lsp`'s place; the file `prepared` beside it has the
-    last prompt that was prepared."""
+    last text that was prepared."""
     file = folder / "scripted-santa-lsp"
     quoted = "'" + text.replace("'", "'\\''") + "'"
     file.write_text(
@@ -52,5 +62,4 @@ def program(folder: Path, text: str, pause: float = 0) -> Path:
 
 
 if __name__ == "__main__":
-    session.load_engine = scripted_engine
-    cli.main()
+    main.main(load_engine=scripted_engine)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lsp_client import LspClient, LspError
+from tests.support.lsp_client import LspClient, LspError
 
 URI = "file:///a.py"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from santa_lsp.models import embedded_directory
-from tests.e2e.neovim import PLUGIN, ROOT, Neovim
+from tests.support.neovim import PLUGIN, ROOT, Neovim
 
 pytestmark = pytest.mark.editor
 
@@ -309,7 +309,7 @@ def test_a_model_is_selected(editor: Neovim) -> None:
 
 
 def test_next_and_previous_candidates(display: dict[str, object], tmp_path: Path) -> None:
-    cmd = [sys.executable, "-m", "tests.e2e.candidates_server"]
+    cmd = [sys.executable, "-m", "tests.support.candidates_server"]
     with Neovim(folder=tmp_path, cmd=cmd, **display) as editor:
         (tmp_path / "choose.py").write_text("x = \n")
         editor.nvim.command(f"edit {tmp_path / 'choose.py'}")

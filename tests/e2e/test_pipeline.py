@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from tests.lsp_client import LspClient
+from tests.support.lsp_client import LspClient
 
 ROOT = Path(__file__).parents[2]
 

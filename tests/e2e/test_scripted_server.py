@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.e2e import scripted_server
-from tests.lsp_client import LspClient
+from tests.support.lsp_client import LspClient
 
 
 def test_it_says_its_text(tmp_path: Path) -> None:

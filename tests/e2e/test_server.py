@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from santa_lsp.models import embedded_directory
-from tests.lsp_client import LspClient, LspError, frame
+from tests.support.lsp_client import LspClient, LspError, frame
 
 SHAPES = (Path(__file__).parents[2] / "examples" / "shapes.py").read_text()
 URI = "file:///shapes.py"

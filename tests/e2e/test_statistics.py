@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_server import OPTIONS, SHAPES, URI, ask, first_completion, start
-from tests.lsp_client import TIMEOUT, LspClient
+from tests.support.lsp_client import TIMEOUT, LspClient
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from model import data, tokenizer
 from model.corpus import Document
 from model.data import PackConfig
 from model.fim import FimConfig
-from tests.model.registry import Registry
+from tests.support.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 # Models this small are slower with more threads, and many times slower on a busy machine.

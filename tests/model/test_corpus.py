@@ -19,7 +19,7 @@ from model.corpus.build import build
 from model.corpus.documents import Corpus, write_shards
 from model.corpus.fetch import sha256_of
 from model.corpus.manifest import DEFAULT_MANIFEST, read_manifest
-from tests.model.registry import APACHE, Registry, java_source, js_source, python_source, wheel
+from tests.support.registry import APACHE, Registry, java_source, js_source, python_source, wheel
 
 TASK = "return the sum of all the even numbers that stand at odd positions of a list"
 

@@ -10,7 +10,7 @@ import pytest
 from model.corpus import licences
 from model.corpus.__main__ import main
 from model.corpus.evidence import Evidence, recognise
-from tests.model.registry import APACHE, Registry, java_source, js_source, python_source
+from tests.support.registry import APACHE, Registry, java_source, js_source, python_source
 
 MIT = """\
 The MIT License. Permission is hereby granted, free of charge, to any person obtaining a copy

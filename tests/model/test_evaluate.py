@@ -19,10 +19,10 @@ from model.evaluate import run as running
 from model.evaluate.fim import Fim
 from model.evaluate.statistics import bootstrap_interval, mean_rows, wilson_interval
 from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
-from santa_lsp import models
+from santa_lsp import EMBEDDED, models
 
 ROOT = Path(__file__).parents[2]
-SUBJECT = Subject(models.find(models.EMBEDDED))
+SUBJECT = Subject(models.find(EMBEDDED))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def test_the_command_runs_the_embedded_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "exact match" in done.stdout
     result = running.read_result(out)
-    assert result.run["model"]["name"] == models.EMBEDDED
+    assert result.run["model"]["name"] == EMBEDDED
     assert len(result.records) == 4
 
 

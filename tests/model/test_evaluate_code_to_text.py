@@ -13,8 +13,8 @@ from model.evaluate import code_to_text
 from model.evaluate.bleu import bleu, tokenize
 from model.evaluate.code_to_text import CodeToText, without_docstring
 from model.evaluate.task import EvaluateError, Subject
-from santa_lsp import models
-from tests.scripted_engine import ScriptedEngine
+from santa_lsp import EMBEDDED, models
+from tests.model.scripted import ScriptedLocalEngine
 
 
 def test_text_is_split_as_the_benchmark_does() -> None:
@@ -72,7 +72,7 @@ def test_the_answer_is_the_first_line_to_the_benchmarks_question() -> None:
     }
     each = code_to_text.function(row, 3, "python")
     assert each.wanted == "Twice x ."
-    engine = ScriptedEngine("\n  Double x.\nreturn\n")
+    engine = ScriptedLocalEngine("\n  Double x.\nreturn\n")
     said = code_to_text.first_line(engine, each.prompt)
     assert said == "Double x."
     assert engine.said == "\n  Double x.\n"  # no token more than needed
@@ -90,7 +90,7 @@ def test_a_file_of_the_benchmark_is_evaluated(tmp_path: Path) -> None:
     (folder / "test.jsonl").write_text(json.dumps(row) + "\n")
     task, arguments = CodeToText(), Namespace(data=tmp_path, language="python", seed=0)
     work = task.load(arguments)
-    with task.answering(Subject(models.find(models.EMBEDDED), 1), arguments) as answer:
+    with task.answering(Subject(models.find(EMBEDDED), 1), arguments) as answer:
         (line,) = task.rows(answer(work.items), arguments)
     assert (line.group, line.metric, line.published) == ("python", "smoothed BLEU-4", 0.1813)
     with pytest.raises(EvaluateError, match=r"has no code-to-text/java/test\.jsonl"):

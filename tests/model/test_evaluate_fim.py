@@ -14,13 +14,13 @@ from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder
 from model.evaluate.task import EvaluateError
 from santa_lsp.families.prompt import Order
-from tests.scripted_engine import ScriptedEngine
+from tests.model.scripted import ScriptedLocalEngine
 
 GAP = Gap("t", "python", "single-line", "def f(a):\n", "    b = a\n", "    return b\n")
 
 
 def scores(says: str, gap: Gap = GAP) -> dict[str, float]:
-    (said,) = fim.fill(Recorder(ScriptedEngine(says)), [gap])
+    (said,) = fim.fill(Recorder(ScriptedLocalEngine(says)), [gap])
     return fim.record_of(gap, "spm greedy", said).scores
 
 
@@ -45,7 +45,7 @@ def test_exact_match_compares_stripped_text(
 
 
 def test_what_is_dropped_is_not_shown() -> None:
-    (said,) = fim.fill(Recorder(ScriptedEngine("    return b\n")), [GAP])
+    (said,) = fim.fill(Recorder(ScriptedLocalEngine("    return b\n")), [GAP])
     assert said.raw == "    return b\n"
     assert said.shown is None  # the next line says it already
 
@@ -60,7 +60,7 @@ def test_several_lines_are_compared_whole() -> None:
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
 def test_the_model_sees_prefix_and_suffix_in_the_order_asked_for(order: Order) -> None:
-    engine = ScriptedEngine("x\n", order=order)
+    engine = ScriptedLocalEngine("x\n", order=order)
     list(fim.fill(Recorder(engine), [GAP]))
     prefix, suffix = list(map(ord, GAP.prefix)), list(map(ord, GAP.suffix))
     wanted = {

@@ -15,10 +15,10 @@ from model.evaluate.problems import PYTHON_STOPS
 from model.evaluate.sampling import Sampler, cut_at
 from model.evaluate.statistics import pass_at_k
 from model.evaluate.task import EvaluateError, Subject
-from santa_lsp import models
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp import EMBEDDED, models
+from santa_lsp.completion.engine import Limits
 
-SUBJECT = Subject(models.find(models.EMBEDDED))
+SUBJECT = Subject(models.find(EMBEDDED))
 HUMANEVAL = {
     "task_id": "HumanEval/0",
     "prompt": 'def add(a, b):\n    """ The sum. """\n',
@@ -101,8 +101,8 @@ def test_samples_end_at_the_first_stop() -> None:
     assert cut_at("    return 1\n\ndef f", ("\ndef", "\n#")) == "    return 1\n"
     assert cut_at("a\n# b\ndef", ("\ndef", "\n#")) == "a"
     assert cut_at("a", ("\ndef",)) == "a"
-    parameters = GenerationParameters(24, 0.8, 0.95)
-    said = Sampler(SUBJECT, 0, "x").sample("def f(a):\n    return ", 40, parameters, ("\n",))
+    limits = Limits(24, temperature=0.8, top_p=0.95)
+    said = Sampler(SUBJECT, 0, "x").sample("def f(a):\n    return ", 40, limits, ("\n",))
     assert len(said) == 40  # more than are computed together
     assert len(set(said)) > 5
     assert not any("\n" in text for text in said)
@@ -110,25 +110,25 @@ def test_samples_end_at_the_first_stop() -> None:
 
 def test_samples_are_the_same_for_the_same_seed_and_greedy_ones_as_the_server_says() -> None:
     def sample(seed: int, temperature: float) -> list[str]:
-        parameters = GenerationParameters(12, temperature, 0.95)
-        return Sampler(SUBJECT, seed, "x").sample("import ", 3, parameters, ())
+        limits = Limits(12, temperature=temperature, top_p=0.95)
+        return Sampler(SUBJECT, seed, "x").sample("import ", 3, limits, ())
 
     assert sample(1, 0.8) == sample(1, 0.8) != sample(2, 0.8)
     text, stream = "", SUBJECT.engine.text_stream()
 
     def keep(token: Any) -> bool:
         nonlocal text
-        text += stream.step(token.id)
+        text += stream(token.id)
         return False
 
-    SUBJECT.engine.generate(SUBJECT.engine.encode("import "), GenerationParameters(12), keep)
+    SUBJECT.engine.generate_tokens(SUBJECT.engine.encode("import "), Limits(12), keep)
     assert sample(0, 0.0) == [text] * 3
 
 
 def test_a_prompt_longer_than_the_model_is_cut_at_its_start() -> None:
     long = "\n".join(f"x{number} = {number}" for number in range(2000))
-    parameters = GenerationParameters(650, 0.8, 0.95)
-    assert len(Sampler(SUBJECT, 0, "x").sample(long, 2, parameters, ("\n",))) == 2
+    limits = Limits(650, temperature=0.8, top_p=0.95)
+    assert len(Sampler(SUBJECT, 0, "x").sample(long, 2, limits, ("\n",))) == 2
 
 
 def test_an_interrupted_run_has_the_same_samples(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from model import export
 from santa_lsp import models
-from tests.checkpoints import write_checkpoint
+from tests.support.checkpoints import write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from model import plot
 from model.rows import DataError
 from model.train import TrainConfig, Trainer, TrainError
-from tests.model.runs import argv, finish, log_of, spawn, trainer, weights
+from tests.support.runs import argv, finish, log_of, spawn, trainer, weights
 
 SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, precision="float32")
 

@@ -9,7 +9,7 @@ import torch
 
 from model.train import TrainError
 from model.train.distributed import World
-from tests.model.runs import argv, finish, log_of, spawn, trainer, weights
+from tests.support.runs import argv, finish, log_of, spawn, trainer, weights
 
 STEPS = ("--max-steps", 6)
 

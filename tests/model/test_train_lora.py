@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from model.gpt import GPT
 from model.train.loop import Trainer
-from tests.model.runs import trainer, weights
 from tests.model.test_train_initial import fine_tuned
+from tests.support.runs import trainer, weights
 
 VALUES = ("--lora", "--set", "max_steps=8", "evaluate_every=4", "learning_rate=1e-2",
           "precision=float32")  # fmt: skip

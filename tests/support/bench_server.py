@@ -1,6 +1,6 @@
 """A language server for tests of the replay that completes one text and counts what it is asked.
 
-    python -m tests.bench_server [TEXT] [--hold N] [--deaf] [--die N]
+    python -m tests.support.bench_server [TEXT] [--hold N] [--deaf] [--die N]
 
 It completes the one line TEXT wherever the cursor's line is a beginning of it, streamed in two
 parts. --hold answers the first N requests only once they are cancelled; --deaf has no

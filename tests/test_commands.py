@@ -17,7 +17,7 @@ from santa_lsp.completion.completer import Completer, CompleterConfig, Completio
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import embedded_directory
-from tests.lsp_client import LspClient
+from tests.support.lsp_client import LspClient
 
 ROOT = Path(__file__).parents[1]
 SHAPES = str(ROOT / "examples" / "shapes.py")

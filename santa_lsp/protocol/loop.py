@@ -29,7 +29,7 @@ PARENT_POLL = 1.0
 HANG_UP_GRACE = 5.0
 
 
-class HardenedServer(LanguageServer):
+class Server(LanguageServer):
     """A pygls server, with pygls's decorators, that stays up and leaves when it should.
 
     Started by `serve`; pygls's own ways to start are not for it.

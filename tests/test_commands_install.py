@@ -19,8 +19,8 @@ from santa_lsp.models import Model, ModelError
 from santa_lsp.models.catalogue import CATALOGUE, OPENRAIL_RESTRICTIONS, Licence
 from santa_lsp.models.hub import HubError
 from santa_lsp.commands.install import add
-from tests.checkpoints import write_checkpoint
-from tests.fake_hub import COMMIT, Hub, start
+from tests.support.checkpoints import write_checkpoint
+from tests.support.fake_hub import COMMIT, Hub, start
 
 ROOT = Path(__file__).parents[1]
 SANTA = "bigcode/gpt_bigcode-santacoder"

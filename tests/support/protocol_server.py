@@ -17,13 +17,13 @@ from typing import Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-import santa_lsp.protocol.server
+import santa_lsp.protocol.loop
 from santa_lsp.protocol.messages import InlineCompletionParams
-from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.loop import Server
 from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
-server = HardenedServer(
+server = Server(
     "protocol-test",
     "1",
     notebook_document_sync=types.NotebookDocumentSyncOptions(
@@ -170,10 +170,10 @@ def main(arguments: list[str]) -> None:
             logging.getLogger(name).setLevel(logging.DEBUG)
     if "--grace" in arguments:
         grace = float(arguments[arguments.index("--grace") + 1])
-        santa_lsp.protocol.server.HANG_UP_GRACE = grace
+        santa_lsp.protocol.loop.HANG_UP_GRACE = grace
     if "--poll" in arguments:
         poll = float(arguments[arguments.index("--poll") + 1])
-        santa_lsp.protocol.server.PARENT_POLL = poll
+        santa_lsp.protocol.loop.PARENT_POLL = poll
     if "--workers" in arguments:
         server._max_workers = int(arguments[arguments.index("--workers") + 1])
     if "--tcp" in arguments:

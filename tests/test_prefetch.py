@@ -16,7 +16,7 @@ from santa_lsp.server.typing_speed import Rhythm
 from santa_lsp.settings import Settings
 from santa_lsp.completion.statistics import Statistics, Work
 from tests.conftest import CURSOR, at_cursor
-from tests.scripted_engine import ScriptedEngine
+from tests.support.scripted_engine import ScriptedEngine
 
 
 class Slow(ScriptedEngine):

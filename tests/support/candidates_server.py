@@ -6,10 +6,10 @@ from lsprotocol import types
 
 from santa_lsp.server.greeting import greet
 from santa_lsp.protocol.messages import InlineCompletionParams
-from santa_lsp.protocol.server import HardenedServer
+from santa_lsp.protocol.loop import Server
 from santa_lsp.protocol.transports import open_stdio
 
-server = HardenedServer("santa-lsp", "1")
+server = Server("santa-lsp", "1")
 
 
 @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())

@@ -1,0 +1,160 @@
+"""What happens to one completion request, from the snapshot of its text to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable
+
+from santa_lsp.completion.completer import Completer, Outcome
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import EngineError, Stop
+from santa_lsp.server.prefetch import NEARLY_TYPED, following
+from santa_lsp.server.session import Session, Shown
+from santa_lsp.server.snapshot import Snapshot
+
+SUPERSEDED = Outcome(reason="a newer request took its place", superseded=True)
+CHANGED = Outcome(reason="the text changed while the completion was computed", superseded=True)
+
+
+async def respond(
+    session: Session, snapshot: Snapshot, on_text: Callable[[str], None] | None = None
+) -> Outcome:
+    """`answer`, with its failure told and its outcome counted, also when the client cancels."""
+    started = time.perf_counter()
+    outcome = SUPERSEDED
+    try:
+        outcome = await answer(session, snapshot, on_text)
+    except EngineError as error:
+        outcome = Outcome(reason=str(error))
+        session.client.fail(str(error))
+    finally:
+        _record(session, snapshot, outcome, started)
+    return outcome
+
+
+async def answer(
+    session: Session, snapshot: Snapshot, on_text: Callable[[str], None] | None = None
+) -> Outcome:
+    """The policy of a request: supersede, recall, gate, wait, complete, judge.
+
+    `on_text` is called with what can be shown already, each time longer; the outcome starts with
+    what it was given last. Raises EngineError, and CancelledError when the client cancels.
+    """
+    context, model, prefetcher = snapshot.context, session.model, session.prefetcher
+
+    # The newest request of a document stops the one before it.
+    if (running := session.running.get(context.uri)) is not None:
+        running.set()
+    stop = session.running[context.uri] = Stop()
+
+    await model.loaded.wait()
+    if (completer := model.completer) is None:
+        return Outcome(reason=model.failure or "the model is not loaded")
+
+    # What is being computed for this very text answers as soon as it is there.
+    await prefetcher.arrival(context)
+    if stop.is_set():
+        return SUPERSEDED
+    if (recalled := completer.recall(context)) is not None:
+        return recalled
+    if (refused := completer.gate(context)) is not None:
+        return refused
+
+    # The next key would supersede this request: wait for it where the model is slower.
+    debounce = _debounce(session) if context.trigger == "automatic" else 0.0
+    await asyncio.sleep(debounce)
+    if stop.is_set():
+        return SUPERSEDED
+
+    prefetcher.give_way()
+    queued = time.perf_counter()
+    async with model.turn:
+        waited = time.perf_counter() - queued
+        if stop.is_set():
+            return SUPERSEDED
+        # A second look: the request that had the turn before may have answered this text.
+        if (recalled := completer.recall(context)) is not None:
+            return recalled
+        outcome = await _compute(session, completer, context, stop, on_text)
+    cost = dataclasses.replace(outcome.cost, debounce_ms=1000 * debounce, queue_ms=1000 * waited)
+
+    # Too late for a text that has changed, whether another request has come or not.
+    document = session.server.document(context.uri)
+    if stop.is_set() or document is None or document.version != context.version:
+        return dataclasses.replace(CHANGED, cost=cost)
+    return dataclasses.replace(outcome, cost=cost)
+
+
+def _debounce(session: Session) -> float:
+    """Seconds to wait for the next key: as set, or by how the user types and the model answers."""
+    if isinstance(session.settings.debounce_ms, int):
+        return session.settings.debounce_ms / 1000
+    return session.typing_speed.debounce(session.expected_ms / 1000, time.monotonic())
+
+
+async def _compute(
+    session: Session,
+    completer: Completer,
+    context: CompletionContext,
+    stop: Stop,
+    on_text: Callable[[str], None] | None,
+) -> Outcome:
+    """The model's own answer, from its thread. A cancelled request stops it at its next token."""
+    loop = asyncio.get_running_loop()
+
+    def show(text: str) -> None:
+        if on_text is not None and not stop.is_set():
+            on_text(text)
+
+    def on_model_thread(text: str) -> None:
+        loop.call_soon_threadsafe(show, text)
+
+    def count(done: asyncio.Future[Outcome]) -> None:
+        """What a cancelled request has cost counts too."""
+        if done.cancelled() or done.exception() is not None:
+            return
+        cost, tokens = done.result().cost, session.statistics.tokens
+        tokens["prompt"] += cost.prefilled_tokens + cost.reused_tokens
+        tokens["prefilled"] += cost.prefilled_tokens
+        tokens["reused"] += cost.reused_tokens
+        tokens["generated"] += cost.generated_tokens
+        if stop.is_set():
+            tokens["wasted"] += cost.prefilled_tokens + cost.generated_tokens
+
+    computing = loop.run_in_executor(
+        session.model.executor, completer.complete, context, stop, on_model_thread
+    )
+    computing.add_done_callback(count)
+    try:
+        return await asyncio.shield(computing)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
+
+
+def _record(session: Session, snapshot: Snapshot, outcome: Outcome, started: float) -> None:
+    """Count the outcome, remember what is shown, and see to what follows it."""
+    context, statistics = snapshot.context, session.statistics
+    statistics.requests["requests"] += 1
+    session.why = outcome.reason or f"it showed {len(outcome.texts[0])} characters"
+    if outcome.superseded:
+        statistics.requests["superseded"] += 1
+        return
+    statistics.last = outcome
+    if not outcome.texts:
+        statistics.requests["dropped"] += 1
+        return
+    statistics.answered[outcome.source] += 1
+    if outcome.source == "model":
+        cost = outcome.cost
+        took = cost.queue_ms + cost.prefill_ms + cost.decode_ms
+        session.expected_ms = (session.expected_ms + took) / 2 if session.expected_ms else took
+        session.latency_ms = (time.perf_counter() - started) * 1000
+        if session.client.wants_status:
+            session.send_status()
+    session.shown.pop(context.uri, None)  # the latest goes last
+    session.shown[context.uri] = Shown(context, outcome.texts)
+    if outcome.source != "model" and len(outcome.texts[0]) <= NEARLY_TYPED:
+        session.prefetcher.expect(following(context, outcome.texts[0]))
