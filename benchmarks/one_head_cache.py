@@ -62,7 +62,7 @@ def convert_both(folder: Path, n_layer: int) -> None:
     from ctranslate2.converters import TransformersConverter
 
     from santa_lsp.convert import convert
-    from tests import reference
+    from tests.support import reference
 
     sizes = {"n_embd": 2048, "n_head": 16, "n_inner": 8192, "n_positions": 2048}
     model = reference.GPTBigCodeForCausalLM(

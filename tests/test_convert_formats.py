@@ -13,7 +13,7 @@ import torch
 
 from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
-from tests import reference
+from tests.support import reference
 
 Model = reference.GPTBigCodeForCausalLM
 
@@ -239,7 +239,7 @@ def test_the_dialect_is_found(tmp_path: Path, dialect: str) -> None:
             lambda saved: saved["model"]["language_model"]["encoder"].update(
                 {"x.weight": torch.ones(1)}
             ),
-            "tensor 'x.weight' is not supported",
+            "tensor 'encoder.x.weight', which is not supported",
         ),
     ],
 )

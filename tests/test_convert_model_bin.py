@@ -20,7 +20,7 @@ def test_an_installed_model_is_read_back(tmp_path: Path, quantization: str, erro
     checkpoint = write_checkpoint(tmp_path / "checkpoint", n_layer=11, layer_norm_epsilon=1e-3)
     model_dir = convert(checkpoint, tmp_path / "model", name="m", quantization=quantization)
     before, after = open_checkpoint(checkpoint), open_checkpoint(model_dir)
-    assert after.config == before.config
+    assert after.architecture == before.architecture
     assert after.tensors.keys() == before.tensors.keys()
     for name, tensor in before.tensors.items():
         expected, got = tensor.read(), after.tensors[name].read()
@@ -35,8 +35,8 @@ def test_variants_survive(tmp_path: Path) -> None:
         tmp_path / "checkpoint", activation_function="relu", scale_attn_weights=False
     )
     model_dir = convert(checkpoint, tmp_path / "model", name="m")
-    config = open_checkpoint(model_dir).config
-    assert (config.activation_function, config.scale_attn_weights) == ("relu", False)
+    architecture = open_checkpoint(model_dir).architecture
+    assert (architecture.activation, architecture.attention_scale) == ("relu", 1.0)
 
 
 def test_a_model_is_converted_again(tmp_path: Path) -> None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: In a run and its checkpoints: where the initial model was from, and its licence.
 ORIGIN_FILE = "origin.json"
-#: Activations that are tanh-GELU under one name or another.
-_TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,9 @@ def load_initial(name: str) -> Initial:
         elif not path.exists():
             path = models.find(name).directory
         found = open_checkpoint(path)
-        return Initial(_model(found), found.tokenizer, found.notices, _origin(path, name))
+        if found.tokenizer_path is None:
+            raise TrainError(f"--init-from {name}: a GGUF file cannot be trained on")
+        return Initial(_model(found), found.tokenizer_path, found.notices, _origin(path, name))
     except (ConvertError, models.ModelError) as error:
         raise TrainError(f"--init-from {name}: {error}") from error
 
@@ -62,13 +62,13 @@ def _origin(path: Path, name: str) -> dict[str, str]:
 
 
 def _model(found: Checkpoint) -> GPT:
-    config = found.config
-    rows = found.tensors["h.0.attn.c_attn.weight"].shape[0]
-    multi_query = rows == config.n_embd + 2 * config.head_dim
-    if not multi_query or "lm_head.weight" in found.tensors or not config.scale_attn_weights:
+    config = found.architecture
+    if found.family != "gpt_bigcode":
+        raise TrainError(f"models of the family {found.family} cannot be trained")
+    if config.n_kv_head != 1 or not config.tied or config.attention_scale is not None:
         raise TrainError("only models with multi-query attention and a tied head can be trained")
-    if config.activation_function not in _TANH_GELU:
-        raise TrainError(f"activation {config.activation_function!r} cannot be trained, only GELU")
+    if config.activation != "gelu_tanh":
+        raise TrainError(f"activation {config.activation!r} cannot be trained, only GELU")
     with torch.device("meta"):
         model = GPT(
             GPTConfig(
@@ -78,7 +78,7 @@ def _model(found: Checkpoint) -> GPT:
                 n_layer=config.n_layer,
                 n_head=config.n_head,
                 n_inner=config.n_inner,
-                layer_norm_epsilon=config.layer_norm_epsilon,
+                layer_norm_epsilon=config.norm_epsilon,
                 path_comment=found.path_comment,
             )
         )

@@ -1,10 +1,7 @@
-"""Any SantaCoder-family checkpoint -> a CTranslate2 model directory, without torch."""
+"""Any checkpoint of a known family -> a CTranslate2 model directory, without torch."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +11,10 @@ from tokenizers import Tokenizer
 from santa_lsp import models
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import EngineError, Limits, Stop
+from santa_lsp.convert.card import prompt_of, write_card
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import build_spec
-from santa_lsp.families.prompt import END_OF_TEXT, Order, find_dialect
 from santa_lsp.models.files import whole_folder
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
@@ -36,33 +33,23 @@ def convert(
 ) -> Path:
     """Write the model directory `output` and return it; `on_progress` gets tensors done, in all.
 
-    `output` gets `model.bin config.json vocabulary.json tokenizer.json santa.json` and the
-    checkpoint's licence files; it appears only when it is complete and has made a completion.
-    `description` goes into santa.json. Raises ConvertError.
+    `checkpoint` is whatever `open_checkpoint` takes. `output` gets `model.bin config.json
+    vocabulary.json tokenizer.json santa.json` and the checkpoint's licence files; it appears only
+    when it is complete and has made a completion. `description` goes into santa.json. At its peak
+    this takes the memory of the largest tensor twice, in float32, and that of the quantized model.
+    Raises ConvertError.
     """
     require_quantization(quantization)
     if output.exists():
         raise ConvertError(f"{output} exists already; remove it or choose another name")
     found = open_checkpoint(checkpoint)
-    tokenizer = _read_tokenizer(found.tokenizer)
-    done, total = 0, len(found.tensors)
-
-    def on_read() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, total)
-
-    vocabulary = _vocabulary(tokenizer, found.config.vocab_size)
-    spec = build_spec(found.tensors, found.config, vocabulary, on_read)
     try:
         with whole_folder(output) as building:
-            spec.validate()
-            spec.optimize(quantization=quantization)
-            spec.save(str(building))
-            shutil.copyfile(found.tokenizer, building / "tokenizer.json")
+            _write_weights(building, found, quantization, on_progress)
+            _write_tokenizer(building, found)
             for notice in found.notices:
                 shutil.copyfile(notice, building / notice.name)
-            _write_card(building, name, found, tokenizer, quantization, description or {})
+            write_card(building, name, found, quantization, description or {})
             _check(building)
     except OSError as error:
         raise ConvertError(f"{output} cannot be written: {error}") from error
@@ -77,36 +64,43 @@ def require_quantization(quantization: str) -> None:
         )
 
 
-def _write_card(
-    model_dir: Path,
-    name: str,
+def _write_weights(
+    folder: Path,
     checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
     quantization: str,
-    description: Mapping[str, object],
+    on_progress: Callable[[int, int], None],
 ) -> None:
-    """Write `santa.json`: what the model is, and the sha256 of each file beside it."""
-    dialect = find_dialect(tokenizer.token_to_id)
-    order: Order = "spm"
-    card = {
-        "name": name,
-        "source": "",
-        "revision": "",
-        "licence": "",
-        "licence_url": "",
-        "languages": [],
-        "fim_dialect": dialect[0].name if dialect else None,
-        "order": order if dialect else None,
-        "path_comment": checkpoint.path_comment,
-        "n_positions": checkpoint.config.n_positions,
-        "parameters": sum(math.prod(tensor.shape) for tensor in checkpoint.tensors.values()),
-        "quantization": quantization,
-        "scores": {},
-        **description,
-        "sha256": {file.name: _sha256(file) for file in sorted(model_dir.iterdir())},
-    }
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (model_dir / "santa.json").write_text(text, encoding="utf-8")
+    """The quantized model, which is in memory no longer than this takes. Raises ConvertError."""
+    done, total = 0, len(checkpoint.tensors)
+
+    def on_read() -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, total)
+
+    vocabulary = _vocabulary(checkpoint.tokenizer, checkpoint.architecture.vocab_size)
+    _, (end_token, *_) = prompt_of(checkpoint)
+    spec = build_spec(checkpoint.tensors, checkpoint.architecture, vocabulary, end_token, on_read)
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    spec.save(str(folder))
+
+
+def _write_tokenizer(folder: Path, checkpoint: Checkpoint) -> None:
+    output = folder / "tokenizer.json"
+    if checkpoint.tokenizer_path is not None:
+        shutil.copyfile(checkpoint.tokenizer_path, output)
+    else:
+        checkpoint.tokenizer.save(str(output))
+
+
+def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
+    """Tokens in id order; ids the tokenizer lacks (padded embeddings) get names of their own."""
+    if tokenizer.get_vocab_size() > vocab_size:
+        raise ConvertError(
+            f"tokenizer.json has {tokenizer.get_vocab_size()} tokens, the model only {vocab_size}"
+        )
+    return [tokenizer.id_to_token(i) or f"<padding-{i}>" for i in range(vocab_size)]
 
 
 def _check(model_dir: Path) -> None:
@@ -120,28 +114,3 @@ def _check(model_dir: Path) -> None:
         engine.generate(context, Limits(4), lambda piece: False, Stop())
     except (models.ModelError, EngineError, ValueError) as error:
         raise ConvertError(f"the converted model does not complete: {error}") from error
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ConvertError(f"{path} cannot be read: {error}") from error
-
-
-def _vocabulary(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
-    """Tokens in id order; ids the tokenizer lacks (padded embeddings) get names of their own."""
-    if tokenizer.token_to_id(END_OF_TEXT) is None:
-        raise ConvertError(
-            f"tokenizer.json has no {END_OF_TEXT} token, so completions could not end"
-        )
-    if tokenizer.get_vocab_size() > vocab_size:
-        raise ConvertError(
-            f"tokenizer.json has {tokenizer.get_vocab_size()} tokens, the model only {vocab_size}"
-        )
-    return [tokenizer.id_to_token(i) or f"<padding-{i}>" for i in range(vocab_size)]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,88 +7,136 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from ctranslate2.specs import common_spec, model_spec, transformer_spec
+from ctranslate2.specs import attention_spec, common_spec, model_spec, transformer_spec
 
-from santa_lsp.convert.config import ModelConfig
 from santa_lsp.convert.errors import ConvertError
-from santa_lsp.convert.tensors import ITEM_SIZES, Array, Tensor, encode
-from santa_lsp.families.prompt import END_OF_TEXT
+from santa_lsp.convert.tensors import ITEM_SIZES, Array, Tensor, encode, scaled
+from santa_lsp.families.architecture import Architecture, LinearScaling, Llama3Scaling
 
-_Activation = common_spec.Activation
-ACTIVATIONS = {
-    "gelu": _Activation.GELU,
-    "gelu_python": _Activation.GELU,
-    "gelu_new": _Activation.GELUTanh,
-    "gelu_fast": _Activation.GELUTanh,
-    "gelu_pytorch_tanh": _Activation.GELUTanh,
-    "quick_gelu": _Activation.GELUSigmoid,
-    "relu": _Activation.RELU,
-    "silu": _Activation.SWISH,
-    "swish": _Activation.SWISH,
+_ACTIVATIONS = {
+    "gelu": common_spec.Activation.GELU,
+    "gelu_tanh": common_spec.Activation.GELUTanh,
+    "quick_gelu": common_spec.Activation.GELUSigmoid,
+    "relu": common_spec.Activation.RELU,
+    "silu": common_spec.Activation.SWISH,
 }
+_Scaling = attention_spec.RotaryScalingType
 
 
 def build_spec(
     tensors: Mapping[str, Tensor],
-    config: ModelConfig,
+    architecture: Architecture,
     vocabulary: list[str],
+    end_token: str,
     on_read: Callable[[], None] = lambda: None,
 ) -> transformer_spec.TransformerDecoderModelSpec:
-    """The model, unquantized and still on disk; `on_read` is called after each tensor that is read.
-
-    Raises ConvertError.
-    """
-    if config.activation_function not in ACTIVATIONS:
-        raise ConvertError(
-            f"activation {config.activation_function!r} is not one of {', '.join(ACTIVATIONS)}"
-        )
-    attention_rows = tensors["h.0.attn.c_attn.weight"].shape[0]
-    # With one head both kinds of attention are the same, and CTranslate2 knows it as multi-head.
-    multi_query = config.n_head > 1 and attention_rows < 3 * config.n_embd
+    """The model, unquantized and still on disk; `on_read` is called as each tensor is read."""
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
-        config.n_layer,
-        config.n_head,
-        pre_norm=True,
-        activation=ACTIVATIONS[config.activation_function],
-        multi_query_attention=multi_query,
+        architecture.n_layer, architecture.n_head, **_options(architecture)
     )
-
-    def variable(name: str) -> _Variable:
-        return _Variable(name, tensors[name], on_read)
-
-    def fill_norm(norm: Any, name: str) -> None:
-        norm.gamma, norm.beta = variable(f"{name}.weight"), variable(f"{name}.bias")
-
-    def fill_linear(linear: Any, name: str) -> None:
-        linear.weight, linear.bias = variable(f"{name}.weight"), variable(f"{name}.bias")
-
     decoder = spec.decoder
-    decoder.scale_embeddings = False
-    decoder.embeddings.weight = variable("wte.weight")
-    decoder.position_encodings.encodings = variable("wpe.weight")
-    fill_norm(decoder.layer_norm, "ln_f")
-    for index, layer in enumerate(decoder.layer):
-        attention, block = layer.self_attention, f"h.{index}"
-        fill_norm(attention.layer_norm, f"{block}.ln_1")
-        fill_linear(attention.linear[0], f"{block}.attn.c_attn")
-        fill_linear(attention.linear[1], f"{block}.attn.c_proj")
-        fill_norm(layer.ffn.layer_norm, f"{block}.ln_2")
-        fill_linear(layer.ffn.linear_0, f"{block}.mlp.c_fc")
-        fill_linear(layer.ffn.linear_1, f"{block}.mlp.c_proj")
-        if not config.scale_attn_weights:
-            attention.queries_scale = np.float32(1)
-        if multi_query:
-            # Undocumented in CTranslate2 4.8: without this attribute the cache holds a copy of the
-            # one key/value head for every query head. tests/test_convert.py fails if it stops
-            # working.
-            object.__setattr__(attention, "multi_query", np.int8(1))
-    decoder.projection.weight = variable(
-        "lm_head.weight" if "lm_head.weight" in tensors else "wte.weight"
+    fill = _Filler(tensors, on_read)
+    scale = architecture.embedding_scale
+    decoder.scale_embeddings = False if scale == 1 else np.float32(scale)
+    if architecture.logit_scale != 1:
+        decoder.scale_outputs = np.float32(architecture.logit_scale)
+    decoder.embeddings.weight = fill.variable("wte.weight")
+    if architecture.rotary is None:
+        decoder.position_encodings.encodings = fill.variable("wpe.weight")
+    fill.norm(decoder.layer_norm, "ln_f")
+    decoder.projection.weight = fill.variable(
+        "wte.weight" if architecture.tied else "lm_head.weight"
     )
-    spec.config.layer_norm_epsilon = config.layer_norm_epsilon
-    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = END_OF_TEXT
+    for index, layer in enumerate(decoder.layer):
+        _fill_layer(layer, f"h.{index}", architecture, fill)
+    spec.config.layer_norm_epsilon = architecture.norm_epsilon
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = end_token
     spec.register_vocabulary(vocabulary)
     return spec
+
+
+def state_bytes_per_token(architecture: Architecture) -> int:
+    """What CTranslate2 keeps of a token on a CPU: float32 keys and values of every layer.
+
+    CTranslate2 4.8 keeps a copy for each query head, also where several share a key/value head;
+    one key/value head alone is kept once (see `_fill_layer`).
+    """
+    heads = 1 if architecture.n_kv_head == 1 else architecture.n_head
+    return 2 * 4 * architecture.n_layer * heads * architecture.head_dim
+
+
+def _options(architecture: Architecture) -> dict[str, Any]:
+    """Arguments of CTranslate2's `from_config`."""
+    options: dict[str, Any] = {
+        "pre_norm": True,
+        "activation": _ACTIVATIONS[architecture.activation],
+        "ffn_glu": architecture.gated,
+        "rms_norm": architecture.norm == "rms",
+    }
+    if architecture.n_kv_head < architecture.n_head:
+        options["num_heads_kv"] = architecture.n_kv_head
+    if architecture.n_head * architecture.head_dim != architecture.n_embd:
+        options["head_dim"] = architecture.head_dim
+    if (rotary := architecture.rotary) is not None:
+        options |= {
+            "rotary_dim": 0 if rotary.dim == architecture.head_dim else rotary.dim,
+            "rotary_interleave": rotary.interleave,
+            "rotary_base": rotary.base,
+        }
+        if isinstance(rotary.scaling, LinearScaling):
+            options["rotary_scaling_type"] = _Scaling.Linear
+            options["rotary_scaling_factor"] = rotary.scaling.factor
+        elif isinstance(rotary.scaling, Llama3Scaling):
+            options["rotary_scaling_type"] = _Scaling.Llama3
+            options["original_max_position_embeddings"] = rotary.scaling.n_positions
+    return options
+
+
+class _Filler:
+    """Puts tensors into the parts of a specification."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], on_read: Callable[[], None]) -> None:
+        self._tensors, self._on_read = tensors, on_read
+
+    def variable(self, name: str, factor: float = 1.0) -> _Variable:
+        tensor = self._tensors[name]
+        return _Variable(name, tensor if factor == 1 else scaled(tensor, factor), self._on_read)
+
+    def norm(self, norm: Any, name: str) -> None:
+        norm.gamma = self.variable(f"{name}.weight")
+        if f"{name}.bias" in self._tensors:
+            norm.beta = self.variable(f"{name}.bias")
+
+    def linear(self, linear: Any, name: str, factor: float = 1.0) -> None:
+        linear.weight = self.variable(f"{name}.weight", factor)
+        if f"{name}.bias" in self._tensors:
+            linear.bias = self.variable(f"{name}.bias", factor)
+
+
+def _fill_layer(layer: Any, block: str, architecture: Architecture, fill: _Filler) -> None:
+    attention, ffn, residual = layer.self_attention, layer.ffn, architecture.residual_scale
+    fill.norm(attention.layer_norm, f"{block}.ln_1")
+    fill.linear(attention.linear[0], f"{block}.attn.c_attn")
+    fill.linear(attention.linear[1], f"{block}.attn.c_proj", residual)
+    fill.norm(ffn.layer_norm, f"{block}.ln_2")
+    if architecture.gated:
+        fill.linear(ffn.linear_0, f"{block}.mlp.c_gate")
+        fill.linear(ffn.linear_0_noact, f"{block}.mlp.c_fc")
+    else:
+        fill.linear(ffn.linear_0, f"{block}.mlp.c_fc")
+    fill.linear(ffn.linear_1, f"{block}.mlp.c_proj", residual)
+    if architecture.attention_scale is not None:
+        attention.queries_scale = np.float32(architecture.attention_scale)
+    if architecture.n_kv_head == 1 < architecture.n_head:
+        # Undocumented in CTranslate2 4.8: without this attribute the cache holds a copy of the
+        # one key/value head for every query head. tests/test_convert.py fails if it stops working.
+        object.__setattr__(attention, "multi_query", np.int8(1))
+    scaling = architecture.rotary.scaling if architecture.rotary else None
+    if isinstance(scaling, Llama3Scaling):
+        attention.rotary_low_freq_factor = np.float32(scaling.low_freq_factor)
+        attention.rotary_high_freq_factor = np.float32(scaling.high_freq_factor)
+        # CTranslate2 4.8 reads this attribute, and its specification has no place for it.
+        object.__setattr__(attention, "rotary_scaling_factor", np.float32(scaling.factor))
 
 
 class _Variable(model_spec.Variable):  # type: ignore[misc]  # ctranslate2 has no types
@@ -133,4 +181,5 @@ class _Variable(model_spec.Variable):  # type: ignore[misc]  # ctranslate2 has n
         return _Variable(self._name, self._tensor, self._on_read, dtype)
 
     def _equal(self, other: _Variable) -> bool:
+        # The head of a tied model is the same tensor, and is stored once.
         return self._tensor is other._tensor

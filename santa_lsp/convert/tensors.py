@@ -16,6 +16,8 @@ Array = NDArray[np.float32]
 
 #: Bytes of an element, by the names that PyTorch and safetensors agree on.
 ITEM_SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+#: Values that are rounded at a time.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,28 @@ def first_rows(tensor: Tensor, rows: int) -> Tensor:
     return Tensor((rows, *tensor.shape[1:]), lambda: tensor.read()[:rows].copy())
 
 
+def scaled(tensor: Tensor, factor: float) -> Tensor:
+    """Every value times `factor`."""
+
+    def read() -> Array:
+        array = tensor.read()
+        array *= np.float32(factor)
+        return array
+
+    return Tensor(tensor.shape, read)
+
+
+def halve_heads(tensor: Tensor, n_head: int) -> Tensor:
+    """Rows [head][pair][2], as llama.cpp orders what turns together, as rows [head][2][pair]."""
+
+    def read() -> Array:
+        array = tensor.read()
+        pairs = array.reshape(n_head, -1, 2, *array.shape[1:])
+        return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(array.shape)
+
+    return Tensor(tensor.shape, read)
+
+
 def separate_heads(tensor: Tensor, n_head: int) -> Tensor:
     """Rows [head][q, k, v] as rows [q, k, v][head]."""
 
@@ -90,14 +114,20 @@ def encode(array: Array, dtype: str) -> bytes:
     if dtype != "bfloat16":
         with np.errstate(over="raise"):
             return array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
-    bits = array.view(np.uint32)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
-    return rounded.astype("<u2").tobytes()
+    flat = array.reshape(-1).view(np.uint32)
+    encoded = np.empty(flat.size, "<u2")
+    for start in range(0, flat.size, _PIECE):  # a whole tensor's intermediate values are large
+        bits = flat[start : start + _PIECE]
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
+        encoded[start : start + _PIECE] = rounded
+    return encoded.tobytes()
 
 
 def _decode(data: bytearray, dtype: str) -> Array:
     if dtype == "bfloat16":
-        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        bits = np.frombuffer(data, "<u2").astype(np.uint32)
+        bits <<= 16
+        return bits.view(np.float32)
     stored_type = np.dtype(dtype).newbyteorder("<")
     return np.frombuffer(data, stored_type).astype(np.float32, copy=False)
 

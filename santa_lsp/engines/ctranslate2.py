@@ -57,7 +57,8 @@ class CTranslate2Engine(LocalEngine):
         self._prefixes = PrefixCache(
             prompt_format=self.format,
             newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
-            bytes_per_token=state_bytes_per_token(model.directory / "model.bin"),
+            bytes_per_token=model.card.get("state_bytes_per_token")
+            or state_bytes_per_token(model.directory / "model.bin"),
             most_bytes=prefix_cache_bytes,
         )
 

@@ -52,9 +52,10 @@ class LocalEngine(Engine):
         self.tokenizer.encode_special_tokens = True
         found = find_dialect(self.tokenizer.token_to_id)
         self.format = PromptFormat(found[1] if found else None, model.order, model.path_comment)
-        end_of_text = self.tokenizer.token_to_id(END_OF_TEXT)
+        end_token = (model.card.get("stop_tokens") or [END_OF_TEXT])[0]
+        end_of_text = self.tokenizer.token_to_id(end_token)
         if end_of_text is None:
-            raise EngineError(f"{model.directory}/tokenizer.json has no {END_OF_TEXT} token")
+            raise EngineError(f"{model.directory}/tokenizer.json has no {end_token} token")
         self.end_of_text: int = end_of_text
         self._new_tokens = USUAL_NEW_TOKENS
 
