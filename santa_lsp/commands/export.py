@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def announce(model: Model, name: str) -> None:
     """Say what was made, and how to use it."""
-    if not (model.card.get("prompt_format") or model.card["fim_dialect"]):
+    if model.prompt_format is None:
         print(
             "its tokenizer has no fill-in-the-middle tokens: it completes from the text before the "
             "cursor alone"

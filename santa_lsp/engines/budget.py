@@ -9,6 +9,8 @@ from santa_lsp.models.speeds import LINE
 
 #: Tokens of a prompt at least, also on a slow machine: fewer tell a model too little.
 LEAST_PROMPT = 128
+#: Nor of the suffix: a line or two.
+LEAST_SUFFIX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,12 @@ class Budget:
         """Tokens of a prompt that a request may prefill, in half of the time."""
         rate = self.speed.prefill_tokens_per_second
         return max(LEAST_PROMPT, int(rate * self.latency_ms / 2000))
+
+    @property
+    def suffix_tokens(self) -> int:
+        """Tokens of a suffix that every key computes anew, in a quarter of the time."""
+        rate = self.speed.prefill_tokens_per_second
+        return max(LEAST_SUFFIX, int(rate * self.latency_ms / 4000))
 
     def new_tokens(self, to_prefill: int) -> int:
         """Tokens that it may generate in the time left after the prompt; a line at least."""

@@ -13,7 +13,7 @@ import ctranslate2
 from santa_lsp.completion.engine import CacheCounts, EngineError, Limits
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.engines.local import LocalEngine, Token
-from santa_lsp.engines.prefix_cache import PrefixCache, state_bytes_per_token
+from santa_lsp.engines.prefix_cache import PrefixCache
 from santa_lsp.models import Model
 from santa_lsp.models.speeds import Measurement
 
@@ -23,7 +23,7 @@ SMALL = 50e6
 #: Memory for the states of cached prefixes by default.
 PREFIX_CACHE_BYTES = 512_000_000
 #: The byte of a line end in byte-level vocabularies.
-LINE_END = "\u010a"
+LINE_ENDS = ("\u010a", "<0x0A>")
 
 
 class CTranslate2Engine(LocalEngine):
@@ -56,9 +56,10 @@ class CTranslate2Engine(LocalEngine):
         vocabulary = self.tokenizer.get_vocab()
         self._prefixes = PrefixCache(
             prompt_format=self.format,
-            newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
-            bytes_per_token=model.card.get("state_bytes_per_token")
-            or state_bytes_per_token(model.directory / "model.bin"),
+            newlines=frozenset(
+                i for token, i in vocabulary.items() if any(end in token for end in LINE_ENDS)
+            ),
+            bytes_per_token=model.card["state_bytes_per_token"],
             most_bytes=prefix_cache_bytes,
         )
 
@@ -83,7 +84,7 @@ class CTranslate2Engine(LocalEngine):
             return 0
         if not self._prefixes.has_room(length):
             self.close()
-        step = _Step(lambda token: True, self.end_of_text)
+        step = _Step(lambda token: True, self.stop_ids)
         try:
             self._run([prompt_ids[: length + 1]], length, step, Limits(1))
         finally:
@@ -100,7 +101,7 @@ class CTranslate2Engine(LocalEngine):
         if limits.reuse:
             held = self._prefixes.longest(prompt_ids)
             static = self._prefixes.worth_building(prompt_ids) or held
-        step = _Step(on_token, self.end_of_text)
+        step = _Step(on_token, self.stop_ids)
         try:
             if limits.candidates == 1:
                 self._run([prompt_ids], static, step, limits)
@@ -164,6 +165,7 @@ class CTranslate2Engine(LocalEngine):
                 sampling_topk=1 if limits.temperature == 0 else 0,
                 sampling_topp=limits.top_p,
                 sampling_temperature=limits.temperature or 1.0,
+                end_token=list(self.stop_ids),
                 callback=step,
                 **options,
             )
@@ -213,9 +215,9 @@ class _Step:
     for its own end, and abort the process.
     """
 
-    def __init__(self, on_token: Callable[[Token], bool], end_of_text: int) -> None:
+    def __init__(self, on_token: Callable[[Token], bool], stop_ids: Sequence[int]) -> None:
         self._on_token: Callable[[Token], bool] | None = on_token
-        self._end_of_text = end_of_text
+        self._stop_ids = stop_ids
         self._failure: BaseException | None = None
         self.candidates = [0]  # the candidate of each prompt in the batch
 
@@ -225,7 +227,7 @@ class _Step:
 
     def take(self, token_id: int, log_prob: float, candidate: int) -> bool:
         """Pass a token on; True when it is the last of its candidate."""
-        if self._on_token is None or self._failure or token_id == self._end_of_text:
+        if self._on_token is None or self._failure or token_id in self._stop_ids:
             return True
         try:
             return self._on_token(Token(token_id, log_prob, candidate))

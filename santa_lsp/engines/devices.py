@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctranslate2
 
 from santa_lsp.completion.engine import EngineError
-from santa_lsp.families.prompt import END_OF_TEXT
 from santa_lsp.models import Model
 
 #: From the format of stored weights to the one that a GPU computes in by default.
@@ -61,5 +60,5 @@ def _load_on_cuda(model: Model, compute_type: str) -> ctranslate2.Generator:
         str(model.directory), device="cuda", compute_type=compute_type
     )
     # A missing library or too little memory shows only in a computation.
-    generator.generate_batch([[END_OF_TEXT]], max_length=1)
+    generator.generate_batch([[model.stop_tokens[0]]], max_length=1)
     return generator

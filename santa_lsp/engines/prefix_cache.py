@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from santa_lsp.completion.engine import CacheCounts
 from santa_lsp.families.prompt import PromptFormat
-from santa_lsp.models.model_bin import read_variables
 
 #: Tokens of a line above which a cached prefix may end inside it.
 LONG_LINE = 32
@@ -119,14 +117,3 @@ def _hashes(ids: Sequence[int]) -> Iterator[int]:
     for each in ids:
         key = hash((key, each))
         yield key
-
-
-def state_bytes_per_token(model_bin: Path) -> int:
-    """Bytes of CTranslate2's state of one token: keys and values of all layers, as float32.
-
-    Read from the shapes in the file: an attention's first projection makes queries (as many as it
-    has inputs), keys and values. Raises ModelError.
-    """
-    variables = read_variables(model_bin).items()
-    projections = [each for name, each in variables if name.endswith("attention/linear_0/weight")]
-    return sum(4 * (outputs - inputs) for outputs, inputs in (each.shape for each in projections))

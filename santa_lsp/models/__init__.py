@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from santa_lsp import EMBEDDED
-from santa_lsp.families.prompt import Order
 from santa_lsp.models.files import remove_folder
 
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "santa.json")
@@ -27,9 +26,28 @@ class Model:
     name: str
     directory: Path
     n_positions: int
-    order: Order
-    path_comment: bool
     card: dict[str, Any]
+
+    @property
+    def prompt_format(self) -> dict[str, Any] | None:
+        """The prompt's form (santa_lsp.families.forms.PromptForm); None: left to right."""
+        found: dict[str, Any] | None = self.card["prompt_format"]
+        return found
+
+    @property
+    def path_comment(self) -> bool:
+        """Whether the model was taught to see santa_lsp.families.prompt.path_comment."""
+        return bool(self.card.get("path_comment", False))
+
+    @property
+    def stop_tokens(self) -> tuple[str, ...]:
+        """Any of these ends a completion; the first is end-of-text."""
+        return tuple(self.card["stop_tokens"])
+
+    @property
+    def start_tokens(self) -> tuple[str, ...]:
+        """What every prompt starts with."""
+        return (self.card["bos_token"],) if self.card.get("bos_token") else ()
 
     @property
     def size(self) -> int:
@@ -102,8 +120,8 @@ def open_model(directory: Path) -> Model:
     try:
         card = json.loads((directory / "santa.json").read_text(encoding="utf-8"))
         name, n_positions = str(card["name"]), int(card["n_positions"])
-        order: Order = "psm" if card["order"] == "psm" else "spm"
-        path_comment = bool(card.get("path_comment", False))
+        if not card["stop_tokens"] or not isinstance(card["prompt_format"], dict | None):
+            raise ValueError("prompt_format or stop_tokens")
         checksums = dict(card["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -113,7 +131,7 @@ def open_model(directory: Path) -> Model:
         # model.bin is checked by `verify`: hashing gigabytes at every start would be felt.
         if file != "model.bin" and _sha256(directory / file) != expected:
             raise ModelError(f"{directory}/{file} is damaged (checksum); install the model again")
-    return Model(name, directory, n_positions, order, path_comment, card)
+    return Model(name, directory, n_positions, card)
 
 
 def verify(model: Model) -> None:
