@@ -41,7 +41,7 @@ def write_checkpoint(folder: Path, kind: str, dtype_name: str) -> None:
     from safetensors.torch import save_file
 
     from benchmarks.random_model import SHAPES
-    from tests import reference
+    from tests.support import reference
 
     config = reference.GPTBigCodeConfig(**SHAPES["1.1b"].to_json())
     dtype = getattr(torch, dtype_name)
