@@ -40,7 +40,8 @@ from model.corpus.licences import without_header
 from model.fim import FimConfig, example
 from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
 from model.tokenizer import TokenizerError, load
-from santa_lsp.families.prompt import END_OF_TEXT, FimIds, find_dialect, path_comment
+from santa_lsp.families.forms import PromptForm, find_form, find_stop_tokens
+from santa_lsp.families.prompt import path_comment
 
 __all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
 
@@ -132,22 +133,24 @@ def pieces(
     yield text[start:], True
 
 
-def special_ids(tokenizer: Tokenizer) -> tuple[FimIds, int]:
-    """A tokenizer's fill-in-the-middle ids and its end-of-text. Raises DataError without them."""
-    found = find_dialect(tokenizer.token_to_id)
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
-    if found is None or end_of_text is None:
+def special_ids(tokenizer: Tokenizer) -> tuple[PromptForm, int]:
+    """A tokenizer's prompt form and its end-of-text. Raises DataError without them."""
+    form = find_form(tokenizer.token_to_id, {})
+    stop_tokens = find_stop_tokens(tokenizer.token_to_id, {}, form)
+    if form is None or not stop_tokens:
         raise DataError(
             "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
         )
-    return found[1], end_of_text
+    end_of_text = tokenizer.token_to_id(stop_tokens[0])
+    assert end_of_text is not None  # find_stop_tokens names tokens that are there
+    return form, end_of_text
 
 
 def examples_of(
     document: Document, tokenizer: Tokenizer, config: PackConfig, epoch: int
 ) -> list[list[int]]:
     """Token ids of a document's examples; each epoch is cut differently."""
-    fim, end_of_text = special_ids(tokenizer)
+    form, end_of_text = special_ids(tokenizer)
 
     def encode(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
@@ -165,7 +168,7 @@ def examples_of(
 
     language, path = document.language, document.path
     return [
-        example(text, language, path, encode, fim, end_of_text, config.fim, rng, ends)
+        example(text, language, path, encode, form, end_of_text, config.fim, rng, ends)
         for text, ends in pieces(without_header(document.text), tokenizer, length)
     ]
 
@@ -242,7 +245,7 @@ def pack(
     if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
         raise DataError(f"{out} holds something other than packed data: give another folder")
     tokenizer = load(tokenizer_path)
-    fim, end_of_text = special_ids(tokenizer)
+    form, end_of_text = special_ids(tokenizer)
     if tokenizer.get_vocab_size() > 2**16:
         raise DataError(f"{tokenizer_path} has over {2**16} tokens, more than rows can hold")
     partial = out.with_name(out.name + ".partial")
@@ -250,7 +253,7 @@ def pack(
     partial.mkdir(parents=True)
     shutil.copyfile(tokenizer_path, partial / "tokenizer.json")
 
-    packer = Packer(config.n_positions, fim.pad, end_of_text)
+    packer = Packer(config.n_positions, form.pad, end_of_text)
     rows: list[list[int]] = []
     held_out: dict[str, list[list[int]]] = {}  # examples by language
     tokens: Counter[str] = Counter()
@@ -281,7 +284,7 @@ def pack(
     while rows:
         write_shard()
     for language, examples in held_out.items():
-        packer = Packer(config.n_positions, fim.pad, end_of_text)
+        packer = Packer(config.n_positions, form.pad, end_of_text)
         found = [row for ids in examples for row in packer.add(ids)] + list(packer.flush())
         name = f"val-{language}.npy.zst"
         shards[name] = write_rows(partial / name, found)

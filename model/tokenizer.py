@@ -14,15 +14,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
-from santa_lsp.families.prompt import END_OF_TEXT, HYPHEN
 
-SPECIAL_TOKENS = [
-    END_OF_TEXT,
-    HYPHEN.fim_prefix_token,
-    HYPHEN.fim_middle_token,
-    HYPHEN.fim_suffix_token,
-    HYPHEN.fim_pad_token,
-]
+#: SantaCoder's; santa_lsp.families.forms knows them by these names.
+SPECIAL_TOKENS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
 
 
 class TokenizerError(Exception):

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from santa_lsp import models
+from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
-from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests.support.checkpoints import VOCAB_SIZE, write_checkpoint
 

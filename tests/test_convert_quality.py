@@ -11,8 +11,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from benchmarks.int8_quality import compare
+from santa_lsp.families.forms import find_form
 from santa_lsp.models import embedded_directory
-from santa_lsp.families.prompt import HYPHEN, find_dialect
 
 #: A tokenizer.json with SantaCoder's vocabulary, where there is one.
 TOKENIZER = os.environ.get("SANTA_LSP_SANTACODER_TOKENIZER", "")
@@ -33,6 +33,6 @@ def test_golden_ids_of_santacoders_tokenizer() -> None:
     ids = tokenizer.encode("def fibonnaci(", add_special_tokens=False).ids
     assert ids == [563, 24240, 78, 2658, 64, 2819, 7]
     assert tokenizer.token_to_id("<|endoftext|>") == 49152
-    found = find_dialect(tokenizer.token_to_id)
-    assert found is not None
-    assert found[0] == HYPHEN
+    form = find_form(tokenizer.token_to_id, {})
+    assert form is not None
+    assert (form.name, form.order_name) == ("santacoder", "spm")

@@ -6,23 +6,9 @@ from hypothesis import strategies as st
 
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.families import prompt
-from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, ORDERS, Mark, PromptForm
 from santa_lsp.families.prompt import Locate, PromptFormat
+from tests.support.forms import FORM, MIDDLE, PREFIX, SUFFIX, locate_characters
 from tests.support.pre_tokenizers import CODE, PRE_TOKENIZERS, tokenizer
-
-FORM = PromptForm(
-    "test",
-    ORDERS["psm"],
-    {
-        FIM_PREFIX: Mark("<fim-prefix>", 1000),
-        FIM_MIDDLE: Mark("<fim-middle>", 1001),
-        FIM_SUFFIX: Mark("<fim-suffix>", 1002),
-    },
-)
-
-
-def by_character(text: str) -> tuple[list[int], list[int]]:
-    return [ord(character) for character in text], list(range(len(text)))
 
 
 def format_of(order: str, path_comment: bool = False) -> PromptFormat:
@@ -40,25 +26,25 @@ def built(
     """The prompt for the cursor of a text in a/b.py, a character a token."""
     prefix, _, suffix = text.partition("║")
     return format_of(order, path_comment).build(
-        prefix, suffix, "python", "a/b.py", by_character, budget, suffix_budget
+        prefix, suffix, "python", "a/b.py", locate_characters, budget, suffix_budget
     )
 
 
 def test_psm_and_spm_order() -> None:
-    assert built("ab║cd", 99) == [1000, 97, 98, 1002, 99, 100, 1001]
-    assert built("ab║cd", 99, order="spm") == [1000, 1002, 99, 100, 1001, 97, 98]
+    assert built("ab║cd", 99) == [PREFIX, 97, 98, SUFFIX, 99, 100, MIDDLE]
+    assert built("ab║cd", 99, order="spm") == [PREFIX, SUFFIX, 99, 100, MIDDLE, 97, 98]
 
 
 def test_a_model_without_fim_tokens_sees_the_prefix_alone() -> None:
     alone = PromptFormat(None, start_ids=(7,))
-    assert alone.build("ab", "cd", "python", "a.py", by_character, 99) == [7, 97, 98]
+    assert alone.build("ab", "cd", "python", "a.py", locate_characters, 99) == [7, 97, 98]
 
 
 def test_a_suffix_that_comes_last_is_kept_to_its_budget() -> None:
     long = "x = 1\n" * 50 + "║" + "y = 2\n" * 50
     ids = built(long, 400, suffix_budget=32)
-    assert len(ids[ids.index(1002) + 1 : -1]) == 32
-    assert ids.index(1002) > 300  # the prefix has what the suffix leaves
+    assert len(ids[ids.index(SUFFIX) + 1 : -1]) == 32
+    assert ids.index(SUFFIX) > 300  # the prefix has what the suffix leaves
 
 
 def test_a_budget_without_room_is_an_error() -> None:
@@ -93,9 +79,15 @@ def test_the_path_comment_says_language_folder_and_file(
 
 
 def test_the_path_comment_comes_before_the_prefix_within_the_budget() -> None:
-    shown = by_character("# python a/b.py\nx = ")[0]
-    assert built("x = ║\n", 200, path_comment=True) == [1000, *shown, 1002, 10, 1001]
-    assert built("x = ║\n", 200, order="spm", path_comment=True) == [1000, 1002, 10, 1001, *shown]
+    shown = locate_characters("# python a/b.py\nx = ")[0]
+    assert built("x = ║\n", 200, path_comment=True) == [PREFIX, *shown, SUFFIX, 10, MIDDLE]
+    assert built("x = ║\n", 200, order="spm", path_comment=True) == [
+        PREFIX,
+        SUFFIX,
+        10,
+        MIDDLE,
+        *shown,
+    ]
     long = "x = 1\n" * 100 + "║" + "y = 2\n" * 100
     ids = built(long, 200, path_comment=True)
     assert 190 <= len(ids) <= 200
@@ -122,7 +114,7 @@ def test_a_prompt_never_exceeds_its_budget(
 
 @given(text=LINES, budget=st.integers(20, 200))
 def test_the_text_next_to_the_cursor_is_always_there(text: str, budget: int) -> None:
-    ids = prompt.prefix_window(text, by_character, budget)
+    ids = prompt.prefix_window(text, locate_characters, budget)
     assert text.endswith("".join(map(chr, ids)))
     assert bool(ids) == bool(text)
 

@@ -93,7 +93,7 @@ def without_docstring(code: str, docstring: str) -> str:
 
 def first_line(engine: LocalEngine, text: str) -> str:
     """The first line that is not blank of the text's greedy continuation. Raises EngineError."""
-    ids = prefix_window(text, engine.encode, engine.n_positions - MAX_NEW_TOKENS)
+    ids = prefix_window(text, engine.locate, engine.n_positions - MAX_NEW_TOKENS)
     stream, said = engine.text_stream(), ""
 
     def on_token(token: Token) -> bool:

@@ -73,13 +73,15 @@ class LocalEngine(Engine):
         prompt_ids, allowed = self.plan(context, limits)
         streams = [self.text_stream() for _ in range(limits.candidates)]
         started = time.perf_counter()
-        prefill_ms, generated = 0.0, 0
+        prefill_ms, generated, stopped = 0.0, 0, False
 
         def on_token(token: Token) -> bool:
-            nonlocal prefill_ms, generated
+            nonlocal prefill_ms, generated, stopped
             if not generated:
                 prefill_ms = 1000 * (time.perf_counter() - started)
             generated += 1
+            if stopped := stop.is_set():
+                return True
             text = streams[token.candidate](token.id)
             return on_piece(Piece(text, token.log_prob, 1, token.candidate))
 
@@ -93,6 +95,7 @@ class LocalEngine(Engine):
             prefill_ms=prefill_ms,
             decode_ms=took - prefill_ms,
             allowed_tokens=allowed.new_tokens,
+            stopped=stopped,
         )
 
     def prepare(self, context: CompletionContext, stop: Stop) -> int:

@@ -62,10 +62,17 @@ class PromptForm:
         return self.order[-1] == PREFIX
 
     @property
-    def pad(self) -> int | None:
-        """Id of the token that fills up a row; None where the tokenizer has none."""
-        mark = self.marks.get(FIM_PAD)
-        return mark.id if mark else None
+    def pad(self) -> int:
+        """Id of the token that fills up a row, and carries no loss.
+
+        Without one of its own that is the form's first token, which starts every example.
+        """
+        return self.marks[FIM_PAD if FIM_PAD in self.marks else self.order[0]].id
+
+    @property
+    def order_name(self) -> str:
+        """psm, spm, or the name of a form that has one order alone."""
+        return next((name for name, order in ORDERS.items() if order == self.order), self.name)
 
     def with_order(self, order: str) -> PromptForm:
         """The same tokens in the order "psm" or "spm"."""

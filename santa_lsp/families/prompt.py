@@ -1,8 +1,6 @@
-"""The fill-in-the-middle format: one definition for training, evaluation and serving.
+"""Prompts: windows around a cursor, in a model's form. Training, evaluation and serving share it.
 
-PSM `<fim-prefix> P <fim-suffix> S <fim-middle>` and SPM `<fim-prefix> <fim-suffix> S <fim-middle>
-P` (variant 2 of Bavarian et al. 2022, arXiv:2207.14255), as SantaCoder was trained
-(arXiv:2301.03988). The completion follows the prompt's last token in both orders.
+The completion follows the prompt's last token. `forms.py` has the forms.
 """
 
 from __future__ import annotations
@@ -11,12 +9,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from santa_lsp.families.forms import PromptForm
 from santa_lsp.languages import language
 
-Order = Literal["psm", "spm"]
 Encode = Callable[[str], list[int]]
 #: The ids of a text, and the index of the character at which each token starts.
 Locate = Callable[[str], tuple[list[int], list[int]]]
@@ -27,59 +23,6 @@ SUFFIX_SHARE = 0.25
 CHARACTERS_PER_TOKEN = 6
 #: Windows move in steps of this many tokens, so that they stand still while the user types.
 STEP = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one model family spells the fill-in-the-middle tokens."""
-
-    name: str
-    fim_prefix_token: str
-    fim_middle_token: str
-    fim_suffix_token: str
-    fim_pad_token: str
-
-
-HYPHEN = Dialect("hyphen", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>")
-UNDERSCORE = Dialect("underscore", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>")
-DIALECTS = (HYPHEN, UNDERSCORE)
-END_OF_TEXT = "<|endoftext|>"
-
-
-@dataclass(frozen=True, slots=True)
-class FimIds:
-    """Token ids of a dialect in one tokenizer."""
-
-    prefix: int
-    middle: int
-    suffix: int
-    pad: int
-
-
-def find_dialect(token_to_id: Callable[[str], int | None]) -> tuple[Dialect, FimIds] | None:
-    """The dialect whose tokens a tokenizer has, by name; None for a left-to-right model."""
-    for dialect in DIALECTS:
-        ids = [
-            token_to_id(token)
-            for token in (
-                dialect.fim_prefix_token,
-                dialect.fim_middle_token,
-                dialect.fim_suffix_token,
-                dialect.fim_pad_token,
-            )
-        ]
-        if None not in ids:
-            return dialect, FimIds(*(i for i in ids if i is not None))
-    return None
-
-
-def assemble(
-    fim: FimIds, order: Order, prefix_ids: Sequence[int], suffix_ids: Sequence[int]
-) -> list[int]:
-    """The ids the model sees before the middle."""
-    if order == "psm":
-        return [fim.prefix, *prefix_ids, fim.suffix, *suffix_ids, fim.middle]
-    return [fim.prefix, fim.suffix, *suffix_ids, fim.middle, *prefix_ids]
 
 
 def path_comment(language_name: str, path: str) -> str:

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, processors
 from model import data
 from model.data import DataError, PackConfig, Packer, TokenRows
 from model.fim import FimConfig
+from santa_lsp.families.forms import FIM_PREFIX
 from tests.model.conftest import documents
 
 
@@ -94,16 +95,17 @@ def test_a_language_with_twice_the_weight_gives_twice_the_tokens(
 
 def test_examples_can_be_told_apart(packed: Path, small_tokenizer: Tokenizer) -> None:
     """As the module says: end-of-text ends every example but the last of a row; padding follows."""
-    fim, end_of_text = data.special_ids(small_tokenizer)
+    form, end_of_text = data.special_ids(small_tokenizer)
+    fim_prefix = form.marks[FIM_PREFIX].id
     rows = TokenRows(packed, 0)
     starts = whole = 0
     for row in rows.batch(0, len(rows)).tolist():
-        text = row[: row.index(fim.pad)] if fim.pad in row else row
-        assert set(row[len(text) :]) <= {fim.pad}
+        text = row[: row.index(form.pad)] if form.pad in row else row
+        assert set(row[len(text) :]) <= {form.pad}
         for example in "".join(map(chr, text)).split(chr(end_of_text)):
-            assert example.count(chr(fim.prefix)) <= 1
-            assert chr(fim.prefix) not in example[1:]
-            starts += example.startswith(chr(fim.prefix))
+            assert example.count(chr(fim_prefix)) <= 1
+            assert chr(fim_prefix) not in example[1:]
+            starts += example.startswith(chr(fim_prefix))
         whole += text[-1] == end_of_text
     assert starts > 0.8 * len(rows)  # at a FIM rate of 0.9
     assert whole < len(rows)  # some rows do end with a piece that was left as it is

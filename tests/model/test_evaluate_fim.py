@@ -13,7 +13,6 @@ from model.evaluate.infilling import Gap
 from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder
 from model.evaluate.task import EvaluateError
-from santa_lsp.families.prompt import Order
 from tests.model.scripted import ScriptedLocalEngine
 
 GAP = Gap("t", "python", "single-line", "def f(a):\n", "    b = a\n", "    return b\n")
@@ -59,7 +58,7 @@ def test_several_lines_are_compared_whole() -> None:
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_the_model_sees_prefix_and_suffix_in_the_order_asked_for(order: Order) -> None:
+def test_the_model_sees_prefix_and_suffix_in_the_order_asked_for(order: str) -> None:
     engine = ScriptedLocalEngine("x\n", order=order)
     list(fim.fill(Recorder(engine), [GAP]))
     prefix, suffix = list(map(ord, GAP.prefix)), list(map(ord, GAP.suffix))
