@@ -89,7 +89,7 @@ def test_texts_begin_with_the_line_that_serving_begins_with(fim_rate: float) -> 
     named = 0
     for _ in range(trials):
         ids = fim.example("x y", "java", "a/B.java", by_character, FORM, END, config, rng)
-        text = text_of([i for i in ids if i >= 0])
+        text = text_of([i for i in ids if i < PREFIX])
         named += text.startswith(path_comment("java", "a/B.java"))
         assert text.startswith((path_comment("java", "a/B.java"), path_comment("java", "")))
     assert abs(named / trials - fim.WITH_PATH) < 0.07  # five standard deviations
