@@ -17,6 +17,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.line_tasks import is_code
 from model.corpus import Document, iter_documents
 from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.cache import CompletionCache
@@ -34,7 +35,7 @@ def place(document: Document, rng: random.Random) -> tuple[CompletionContext, st
     number = rng.randrange(len(lines))
     line = lines[number]
     text = line.strip()
-    if len(text) < 4 or text.startswith(("#", "//", "/*", "*")):
+    if not is_code(text):
         return None
     column = rng.randint(line.index(text), len(line) - 1)
     prefix = "\n".join([*lines[:number], line[:column]])

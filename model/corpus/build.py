@@ -14,18 +14,13 @@ from typing import Any
 
 import zstandard
 
+from model.languages import LANGUAGES, SUFFIXES, language_of
+
 from .decontaminate import EvaluationIndex, Overlap, words
-from .documents import (
-    LANGUAGE_OF_SUFFIX,
-    LANGUAGES,
-    TABLE_FILE,
-    CorpusError,
-    Document,
-    write_shards,
-)
+from .documents import TABLE_FILE, CorpusError, Document, write_shards
 from .duplicates import Fingerprint, Seen, fingerprint
 from .evidence import Evidence
-from .filters import FILTERS, OWN_FILTERS, language_of
+from .filters import FILTERS, OWN_FILTERS
 from .licences import copyright_lines
 from .manifest import STANDARD_LIBRARY
 from .notice import Notice
@@ -187,7 +182,7 @@ def build(
         raise CorpusError(
             f"no source file passed the filters, nothing to write: {reasons}"
             if removed
-            else f"no {', '.join(LANGUAGE_OF_SUFFIX)} file found, nothing to write"
+            else f"no {', '.join(SUFFIXES)} file found, nothing to write"
         )
     table: Table = {
         "languages": {

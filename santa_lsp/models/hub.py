@@ -125,16 +125,19 @@ def download(repository: Repository, folder: Path) -> None:
             f"{free / 1e9:.1f} GB are free in {folder}; free some, or set SANTA_LSP_HOME to a "
             "folder on another disk"
         )
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import errors, hf_hub_download
 
     for file in repository.files:
         path = folder / file.name
         if path.is_file() and _is_whole(file, path):
             continue
         with _explained(repository.hub_id, repository.commit):
-            hf_hub_download(
-                repository.hub_id, file.name, revision=repository.commit, local_dir=folder
-            )
+            try:
+                hf_hub_download(
+                    repository.hub_id, file.name, revision=repository.commit, local_dir=folder
+                )
+            except errors.LocalEntryNotFoundError as error:
+                raise error.__cause__ or error from None  # the hub's own answer, or its silence
         if not _is_whole(file, path):
             path.unlink()
             raise HubError(f"{file.name} arrived damaged (checksum); run the same command again")
