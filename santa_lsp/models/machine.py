@@ -22,6 +22,14 @@ def thread_counts() -> list[int]:
     return sorted({1, max(1, cores() // 2), cores()})
 
 
+def memory() -> int:
+    """Bytes of memory that are installed; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
+
+
 def processor() -> str:
     for line in _cpuinfo():
         if line.startswith("model name"):
