@@ -13,7 +13,7 @@ import torch
 
 from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
-from tests import reference
+from tests.support import reference
 
 Model = reference.GPTBigCodeForCausalLM
 
