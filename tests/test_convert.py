@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from santa_lsp import models
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp.completion.engine import Limits
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
@@ -28,7 +28,7 @@ def test_a_checkpoint_becomes_a_model_that_generates(tmp_path: Path) -> None:
     assert model.card["parameters"] == sum(array.size for array in arrays.values())
     tokens: list[int] = []
     engine = CTranslate2Engine(model, threads=1)
-    engine.generate([5, 6, 7], GenerationParameters(5), lambda token: bool(tokens.append(token.id)))
+    engine.generate_tokens([5, 6, 7], Limits(5), lambda token: bool(tokens.append(token.id)))
     assert tokens
 
 
@@ -99,16 +99,15 @@ def to_adapter(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "bert"}, "'bert' is another architecture"),
-        ({"model_type": None}, "no model_type"),
+        ({"model_type": "starcoder2"}, "'starcoder2' is another architecture"),
         ({"activation_function": "mish"}, "activation 'mish'"),
         ({"add_cross_attention": True}, "add_cross_attention"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
         ({"vocab_size": VOCAB_SIZE + 1000}, rf"shape \[{VOCAB_SIZE}, 32\]"),
         ({"vocab_size": 4000}, f"{VOCAB_SIZE} tokens, the model only 4000|shape"),
         ({"n_positions": 64}, "wpe.weight has the shape"),
-        ({"n_layer": 3}, "no tensor 'transformer.h.2"),
-        ({"n_layer": 1}, "'transformer.h.1.* is not supported"),
+        ({"n_layer": 3}, "no tensor 'h.2"),
+        ({"n_layer": 1}, "'h.1.* is not supported"),
         ({"n_head": 4}, "c_attn"),
         ({"n_head": 5}, "not a multiple"),
         ({"n_embd": "32"}, "no number 'n_embd'"),

@@ -29,6 +29,7 @@ class ServedModel:
         #: Computes for one request at a time, in the order of `turn`.
         self.executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self.turn = asyncio.Lock()
+        self._loading = asyncio.Lock()  # so that the model that was asked for last stays
         self.loaded = asyncio.Event()  # a first load has succeeded or failed
         self.state: State = "loading"
         self.failure = ""
@@ -40,22 +41,23 @@ class ServedModel:
         The model before serves on until the new one is loaded, and stays if that fails; without one
         `state` is then "failed".
         """
-        self.state, self.failure, self.notice = "loading", "", ""
-        before = self.engine
-        try:
-            self.engine = await asyncio.to_thread(self._load_engine, settings)
-        except (ModelError, EngineError) as error:
-            self.failure = str(error)
-            self.state = "ready" if before else "failed"
-        else:
-            self.notice = self.engine.notice
-            self.state = "ready"
-            self.configure(settings)
-            if before is not None:
-                # After the request that it is computing for.
-                self.executor.submit(before.close)
-        finally:
-            self.loaded.set()
+        async with self._loading:
+            self.state, self.failure, self.notice = "loading", "", ""
+            before = self.engine
+            try:
+                self.engine = await asyncio.to_thread(self._load_engine, settings)
+            except (ModelError, EngineError) as error:
+                self.failure = str(error)
+                self.state = "ready" if before else "failed"
+            else:
+                self.notice = self.engine.notice
+                self.state = "ready"
+                self.configure(settings)
+                if before is not None:
+                    # After the request that it is computing for.
+                    self.executor.submit(before.close)
+            finally:
+                self.loaded.set()
 
     def configure(self, settings: Settings) -> None:
         """Use other settings for the same model from the next request on."""
