@@ -23,7 +23,9 @@ def test_a_checkpoint_becomes_a_model_that_generates(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "checkpoint")
     model = models.open_model(convert(checkpoint, tmp_path / "model", name="random"))
     models.verify(model)
-    assert (model.name, model.n_positions, model.card["fim_dialect"]) == ("random", 128, "hyphen")
+    assert (model.name, model.n_positions) == ("random", 128)
+    assert model.prompt_format is not None
+    assert model.prompt_format["form"] == "santacoder"
     arrays = load_file(checkpoint / "model.safetensors")
     assert model.card["parameters"] == sum(array.size for array in arrays.values())
     tokens: list[int] = []

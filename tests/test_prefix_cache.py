@@ -18,7 +18,7 @@ from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Limits
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.engines.local import Token
-from santa_lsp.families.prompt import Order
+from santa_lsp.families.forms import ORDERS
 from tests.support.cursor import CURSOR, at_cursor
 
 BEFORE = "".join(f"def value_{i}(self, a):\n    return self.a[{i}] + a\n\n" for i in range(24))
@@ -26,9 +26,14 @@ AFTER = "\n\n\ndef main():\n    for item in items:\n        print(item)\n" * 6
 LIMITS = Limits(6)
 
 
-def load(order: Order = "spm", **options: Any) -> CTranslate2Engine:
+def load(order: str = "spm", **options: Any) -> CTranslate2Engine:
     """The embedded model, as if its card said that order."""
-    return CTranslate2Engine(replace(models.find(EMBEDDED), order=order), threads=1, **options)
+    model = models.find(EMBEDDED)
+    assert model.prompt_format is not None
+    said = {**model.prompt_format, "order": list(ORDERS[order])}
+    return CTranslate2Engine(
+        replace(model, card={**model.card, "prompt_format": said}), threads=1, **options
+    )
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_a_bracket_that_an_editor_closes_by_itself_does_not_undo_the_prefix(
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_both_orders_reuse_what_stands_before_the_cursor(order: Order) -> None:
+def test_both_orders_reuse_what_stands_before_the_cursor(order: str) -> None:
     engine = load(order)
     for text in ("x = ", "x = val"):
         ids = prompt_of(engine, BEFORE + text + CURSOR + "\n")
@@ -147,7 +152,7 @@ ACTIONS = st.tuples(
 
 
 #: An engine for each order.
-Engines = Callable[[Order], CTranslate2Engine]
+Engines = Callable[[str], CTranslate2Engine]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +168,7 @@ def small_memory() -> Engines:
 @settings(max_examples=6, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12), order=st.sampled_from(["psm", "spm"]))
 def test_reuse_never_changes_an_answer(
-    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: Order
+    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: str
 ) -> None:
     check_edits(small_memory(order), actions)
 
@@ -172,7 +177,7 @@ def test_reuse_never_changes_an_answer(
 @settings(max_examples=150, deadline=None, phases=[Phase.generate])
 @given(actions=st.lists(ACTIONS, min_size=8, max_size=40), order=st.sampled_from(["psm", "spm"]))
 def test_reuse_never_changes_an_answer_in_long_sessions(
-    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: Order
+    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: str
 ) -> None:
     check_edits(small_memory(order), actions)
 
@@ -223,12 +228,13 @@ def resident():
     return 1024 * int(line.split()[1])
 
 engine = CTranslate2Engine(models.find("santa-mini"), threads=1)
-fim = engine.format.fim
+form = engine.format.form
 ids = engine.encode("value = other(1)\\n" * 200)[:440]
 for number in range(-8, 60):
     if number == 0:
         before, counted = resident(), engine.cache_counts.bytes
-    engine.prepare_tokens([fim.prefix, number + 300, fim.middle, *ids])
+    prompt = form.assemble(ids, [number + 300])
+    engine.prepare_tokens(prompt)
 print(resident() - before, engine.cache_counts.bytes - counted)
 """
 
