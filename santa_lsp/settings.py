@@ -194,6 +194,8 @@ def parse(given: object, base: Settings | None = None) -> tuple[Settings, list[s
             near = difflib.get_close_matches(str(option), _OPTIONS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(f"unknown setting {option!r} is ignored{hint}")
+        elif value is None:  # unset
+            continue
         elif not _meets(value, known.metadata["schema"]):
             default = getattr(base, known.name)
             problems.append(

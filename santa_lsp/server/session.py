@@ -95,11 +95,14 @@ class Session:
 
     async def load_model(self) -> None:
         """Load the settings' model, with a progress bar in the editor."""
+        self.model.state = "loading"
         self.send_status()
         async with self.client.progress(f"Loading {self.settings.model}"):
             await self.model.load(self.settings)
         if self.model.failure:
             self.client.fail(self.model.failure)
+        else:
+            self.model.configure(self.settings)  # they may have changed while it loaded
         if self.model.notice:
             self.client.warn(self.model.notice)
         self.send_status()
