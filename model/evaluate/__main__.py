@@ -18,13 +18,14 @@ from model.evaluate import compare, report, table
 from model.evaluate.code_to_text import CodeToText
 from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
-from model.evaluate.run import read_result, run, write_whole
+from model.evaluate.run import read_result, run
 from model.evaluate.task import EvaluateError, Subject, Task, positive
 from model.evaluate.typing import Typing
 from model.evaluation_data import VARIABLE
 from model.execution import ExecutionError
 from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.engine import EngineError
+from santa_lsp.models.files import write_whole
 
 TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), CodeToText(), Typing())
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.data import special_ids
+from model.packing import special_ids
 from model.gpt import GPT, GPTConfig
 from model.plot import plot
 from model.rows import DataError, TokenRows

@@ -125,4 +125,5 @@ class Engine(Protocol):
         return 0
 
     def close(self) -> None:
-        """Give back memory and connections. The engine is not used again."""
+        """Free memory and connections. The engine is not used again."""
+        return None

@@ -49,6 +49,40 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """As `whole_folder`, for a folder that may exist already. One writer at a time.
+
+    A kill between the two renames sets the old folder aside: `restore_folder` puts it back.
+    """
+    restore_folder(path)
+    new, old = _beside(path, "new"), _beside(path, "old")
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    except BaseException:
+        restore_folder(path)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore_folder(path: Path) -> None:
+    """Put back the folder that an interrupted `replaced_folder` set aside, if it did."""
+    old = _beside(path, "old")
+    if old.exists() and not path.exists():
+        old.rename(path)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{kind}")
+
+
 def remove_folder(path: Path) -> None:
     """Delete a folder. It is renamed first, so that an interruption leaves no half of it there."""
     condemned = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".removed", dir=path.parent))

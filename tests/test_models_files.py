@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from santa_lsp.models.files import remove_folder, whole_file, whole_folder, write_whole
+from santa_lsp.models.files import (
+    remove_folder,
+    replaced_folder,
+    restore_folder,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
@@ -102,3 +109,54 @@ def test_permissions_are_those_that_the_user_s_umask_gives(tmp_path: Path, umask
         pass
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("file", "folder")]
     assert modes == [0o666 & ~umask, 0o777 & ~umask]
+
+
+def replace(path: Path, text: str, error: BaseException | None = None) -> None:
+    with replaced_folder(path) as new:
+        (new / "text").write_text(text)
+        if error is not None:
+            raise error
+
+
+def test_a_replaced_folder_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    folder = tmp_path / "above" / "folder"
+    for text in ("first", "second"):
+        replace(folder, text)
+        assert (folder / "text").read_text() == text
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_failure_leaves_the_replaced_folder_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    replace(folder, "first")
+    with pytest.raises(KeyboardInterrupt):
+        replace(folder, "second", KeyboardInterrupt())
+    assert (folder / "text").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_a_kill_left_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    replace(folder, "first")
+    rename = Path.rename
+
+    class Killed(BaseException):
+        pass
+
+    def killed_between_the_renames(path: Path, target: Path) -> Path:
+        if path.name.endswith(".new"):
+            raise Killed
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_between_the_renames)
+        patch.setattr("santa_lsp.models.files.restore_folder", lambda path: None)
+        with pytest.raises(Killed):
+            replace(folder, "second")
+    (tmp_path / ".folder.new").mkdir()
+    assert not folder.exists()
+    restore_folder(folder)
+    assert (folder / "text").read_text() == "first"
+    replace(folder, "third")
+    assert (folder / "text").read_text() == "third"
+    assert list(tmp_path.iterdir()) == [folder]
