@@ -176,7 +176,7 @@ def test_a_models_file_says_its_form_and_its_end(tmp_path: Path) -> None:
 
 
 def test_positions_of_llama_3_come_from_their_factors(tmp_path: Path) -> None:
-    """Short of 8,192 positions no factor is above 1, so the file says others than the model."""
+    """The file's tensor of factors is all that says so; without it the model computes another."""
     scaled = {**LLAMA3, "original_max_position_embeddings": 8192, "rope_theta": 500_000.0}
     sizes = {**SIZES, "max_position_embeddings": 16_384}
     model = reference.random_causal_model(LlamaConfig(**sizes, rope_parameters=scaled))

@@ -18,20 +18,17 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from santa_lsp.convert.gguf_tokenizer import read_tokenizer
 from santa_lsp.models import embedded_directory
 
-EMBEDDED = json.loads((embedded_directory() / "tokenizer.json").read_text(encoding="utf-8"))[
-    "model"
-]
+TEXT = (embedded_directory() / "tokenizer.json").read_text(encoding="utf-8")
+EMBEDDED = json.loads(TEXT)["model"]
 MERGES = [
-    tuple(merge) if isinstance(merge, list) else tuple(merge.split(" "))
-    for merge in EMBEDDED["merges"]
+    tuple(merge if isinstance(merge, list) else merge.split(" ")) for merge in EMBEDDED["merges"]
 ]
 CONTROL, USER_DEFINED, NORMAL, UNUSED = 3, 4, 1, 5
 
 
 def split(pattern: str) -> PreTokenizer:
-    return Sequence(
-        [Split(Regex(pattern), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
+    last = ByteLevel(add_prefix_space=False, use_regex=False)
+    return Sequence([Split(Regex(pattern), "isolated"), last])
 
 
 #: As the tokenizer.json of such models has it.
@@ -73,25 +70,27 @@ def texts() -> list[str]:
     found = [source[at : at + 500] for at in range(0, len(source), 500)]
     choose = random.Random(0)
     alphabet = [
-        "a",
-        "B",
-        "é",
-        "ǅ",
-        "ß",
-        "漢",
-        "👍🏽",
-        "0",
-        "9",
-        "²",
-        "Ⅷ",
-        "'s",
-        "'LL",
-        "’t",
-        "_",
-        "{",
-        "->",
+        *(
+            "a",
+            "B",
+            "é",
+            "ǅ",
+            "ß",
+            "漢",
+            "👍🏽",
+            "0",
+            "9",
+            "²",
+            "Ⅷ",
+            "'s",
+            "'LL",
+            "’t",
+            "_",
+            "{",
+            "->",
+        ),
+        *("\n", "\r\n", "\t", " ", "  ", "\u00a0", "\u0301", "<fim-middle>", "<|endoftext|>"),
     ]
-    alphabet += ["\n", "\r\n", "\t", " ", "  ", "\u00a0", "\u0301", "<fim-middle>", "<|endoftext|>"]
     found += ["".join(choose.choices(alphabet, k=choose.randrange(1, 30))) for _ in range(500)]
     return found
 
@@ -122,7 +121,7 @@ def test_patterns_differ_where_they_should() -> None:
 @pytest.mark.parametrize(
     ("pre", "text", "pieces"),
     [
-        ("seed-coder", "f(12):\n  a", "f|(|1|2|):|\n|  |a"),
+        ("seed-coder", "f(12):\n  a", "f|(|1|2|):|\n| | a"),
         ("qwen2", "f(12):\n  a", "f|(|1|2|):\n| | a"),
         ("llama-bpe", "f(1234):\n  a", "f|(|123|4|):\n| | a"),
         ("tekken", "fooBar(12)/x", "foo|Bar|(|1|2|)/|x"),
