@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
+from santa_lsp.models.files import whole_file
 
 #: Canonical names (santa_lsp.convert.layouts) and llama.cpp's.
 NAMES = {
@@ -46,12 +47,16 @@ def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> No
     config = found.config
     if config.activation_function not in TANH_GELU or not config.scale_attn_weights:
         raise ValueError("llama.cpp's starcoder has tanh-GELU and scaled attention, and no other")
+    with whole_file(output) as new:
+        _write(new, found, quantization)
+
+
+def _write(path: Path, found: Checkpoint, quantization: str) -> None:
     matrix_kind, file_kind = QUANTIZATIONS[quantization]
-    building = output.with_name(f".{output.name}.new")
-    writer = GGUFWriter(building, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
+    writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
     _write_sizes(writer, found)
     writer.add_file_type(file_kind)
-    _write_tokenizer(writer, found.tokenizer, config.vocab_size)
+    _write_tokenizer(writer, found.tokenizer, found.config.vocab_size)
 
     kinds = {}
     for name, tensor in found.tensors.items():
@@ -65,7 +70,6 @@ def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> No
     for name, tensor in tqdm(found.tensors.items(), desc=quantization, unit="tensor"):
         writer.write_tensor_data(quantize(tensor.read(), kinds[name]))
     writer.close()
-    building.rename(output)
 
 
 def _name(canonical: str) -> str:

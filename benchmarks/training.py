@@ -1,6 +1,6 @@
 """Training speed on this machine: tokens/s, and the share of a matrix product's speed.
 
-    python benchmarks/training.py --sizes 6M 30M
+    python -m benchmarks.training --sizes 6M 30M
 
 Random weights and tokens; a step is forward, backward and the optimizer, on 8 rows of 512 tokens.
 """

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
 from santa_lsp.families.prompt import END_OF_TEXT, HYPHEN
+from santa_lsp.models.files import write_whole
 
 SPECIAL_TOKENS = [
     END_OF_TEXT,
@@ -84,9 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         documents = iter_documents(options.corpus)
         tokenizer = train(_sample(documents, options.sample_characters), options.vocab_size)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
         # Not with Tokenizer.save: a full disk is a plain Exception there.
-        options.output.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        write_whole(options.output, tokenizer.to_str(pretty=True))
     except (CorpusError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -72,6 +72,6 @@ class Batches:
         return Batch(inputs, targets, documents[:, :-1])
 
     def _documents(self, ids: Tensor) -> Tensor:
-        """Numbers of the examples in a row: model.data ends each with end-of-text but the last."""
+        """[B, T + 1], the number of each token's example: end-of-text ends all but a row's last."""
         ends = ids == self.end_of_text
         return ends.cumsum(dim=1) - ends.long()

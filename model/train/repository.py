@@ -30,8 +30,9 @@ def pack_sources(
     """Pack a corpus, or any folder of source files, into `data`. Raises TrainError, DataError."""
     # Late: only this needs what reads and filters sources.
     from model.corpus import CorpusError, iter_documents
-    from model.data import PackConfig, pack
+    from model.data import pack
     from model.fim import FimConfig
+    from model.packing import PackConfig
 
     try:
         documents = list(iter_documents(folder))

@@ -21,21 +21,19 @@ def add_parser(commands: Any) -> None:
     """`models` among the sub-commands."""
     parser = commands.add_parser("models", help="the models on this machine")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="name, size, licence, languages, measured speed")
+    listing = actions.add_parser("list", help="show name, size, speed, languages and licence")
     listing.add_argument(
-        "--json", action="store_true", help="the models on this machine, for programs"
+        "--json", action="store_true", help="print the models on this machine as JSON"
     )
     listing.set_defaults(run=_list)
-    adding = actions.add_parser("add", help="download or take a checkpoint, and convert it")
+    adding = actions.add_parser("add", help="download a model or take a checkpoint, and convert it")
     adding.add_argument("source", metavar="HUB_ID|PATH", help="such as bigcode/tiny_starcoder_py")
     adding.add_argument("--name", help="default: the last part of the source")
     adding.add_argument("--revision", help="a branch, tag or commit of the repository")
     adding.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
-    adding.add_argument("--accept-license", action="store_true", help="without being asked")
+    adding.add_argument("--accept-license", action="store_true", help="do not ask")
     adding.set_defaults(run=_add)
-    info = actions.add_parser(
-        "info", help="what a model's santa.json says, and its checksums tested"
-    )
+    info = actions.add_parser("info", help="print a model's santa.json, and test its checksums")
     info.add_argument("name", metavar="NAME|DIR")
     info.set_defaults(run=_info)
     removing = actions.add_parser("remove", help="delete a model that was added")
@@ -66,7 +64,7 @@ def _list(arguments: argparse.Namespace) -> None:
             )
         )
     _print_table(rows)
-    print("\nOthers: santa-lsp models add HUB_ID")
+    print("\nto add one of these: santa-lsp models add HUB_ID")
     _print_table(
         [
             (f"  {known.hub_id}", _count(known.parameters), known.licence.name)
@@ -76,7 +74,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _about(model: Model) -> dict[str, object]:
-    """What a list of models says about one, for programs."""
+    """One model of `models list --json`."""
     return {
         "name": model.directory.name,
         "parameters": model.card.get("parameters", 0),

@@ -15,18 +15,19 @@ from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Cost, Engine, EngineError, Limits, Piece, Stop
 from santa_lsp.engines.budget import Budget
 from santa_lsp.families.prompt import END_OF_TEXT, PromptFormat, find_dialect
+from santa_lsp.languages import known_languages
 from santa_lsp.models import Model
 from santa_lsp.models.speeds import Measurement
 
-#: Tokens of a prompt at most, however many a model could read.
+#: Tokens of a prompt at most, also of a model with more positions.
 MOST_PROMPT = 1536
-#: New tokens that the first prompt leaves room for, until a request says how many it wants.
+#: New tokens that a prompt leaves room for until a request has set the number.
 USUAL_NEW_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One generated token. `log_prob` is natural, of the model's own distribution."""
+    """One generated token. `log_prob` is natural, under the model's own distribution."""
 
     id: int
     log_prob: float
@@ -34,9 +35,9 @@ class Token:
 
 
 class LocalEngine(Engine):
-    """Prompt, budget and text; an implementation computes tokens (the three last methods).
+    """Makes prompts, budgets and text; an implementation computes tokens (the last three methods).
 
-    `speed` was measured on this machine; without it nothing is bounded by time.
+    `speed` was measured on this machine; without it, time bounds nothing.
     """
 
     speed: Measurement | None
@@ -45,6 +46,7 @@ class LocalEngine(Engine):
         """Raises EngineError when the model's tokenizer cannot be used."""
         self.model, self.speed = model, speed
         self.n_positions = model.n_positions
+        self.languages = known_languages(model.card.get("languages") or ())
         self.tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
         # Text that spells a special token is text: user code must never steer the prompt format.
         self.tokenizer.encode_special_tokens = True
@@ -69,13 +71,15 @@ class LocalEngine(Engine):
         prompt_ids, allowed = self.plan(context, limits)
         streams = [self.text_stream() for _ in range(limits.candidates)]
         started = time.perf_counter()
-        prefill_ms, generated = 0.0, 0
+        prefill_ms, generated, stopped = 0.0, 0, False
 
         def on_token(token: Token) -> bool:
-            nonlocal prefill_ms, generated
+            nonlocal prefill_ms, generated, stopped
             if not generated:
                 prefill_ms = 1000 * (time.perf_counter() - started)
             generated += 1
+            if stopped := stop.is_set():
+                return True
             text = streams[token.candidate](token.id)
             return on_piece(Piece(text, token.log_prob, 1, token.candidate))
 
@@ -89,10 +93,11 @@ class LocalEngine(Engine):
             prefill_ms=prefill_ms,
             decode_ms=took - prefill_ms,
             allowed_tokens=allowed.new_tokens,
+            stopped=stopped,
         )
 
     def prepare(self, context: CompletionContext, stop: Stop) -> int:
-        """It can be neither stopped nor hurried once it has begun: nobody should be waiting."""
+        """Cannot be stopped once it has begun: call it while no request waits."""
         if stop.is_set():
             return 0
         return self.prepare_tokens(self.prompt(context, self._room()))
@@ -104,12 +109,12 @@ class LocalEngine(Engine):
         )
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text: never a special token, whatever the text spells."""
+        """Ids of plain text, never of a special token that the text spells."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def text_stream(self) -> Callable[[int], str]:
-        """Turns generated ids into text as they come; a character is given out once it is whole."""
+        """A function from one generated id after the other to text, in whole characters."""
         stream = DecodeStream(skip_special_tokens=True)
 
         def step(token_id: int) -> str:
@@ -118,10 +123,10 @@ class LocalEngine(Engine):
         return step
 
     def plan(self, context: CompletionContext, limits: Limits) -> tuple[list[int], Limits]:
-        """The prompt, and the limits with the tokens that there is room and time for.
+        """The prompt, and the limits with the new tokens that fit the room and the time.
 
-        Where more of the longest prompt would have to be computed than there is time for, a shorter
-        one is taken; the longest is prepared for the next request.
+        If prefilling the longest prompt takes too long, take a shorter one; prefetching caches the
+        longest for the next request.
         """
         self._new_tokens = limits.new_tokens
         allowed = self._most_new_tokens()
@@ -137,7 +142,7 @@ class LocalEngine(Engine):
     def _room(self) -> int:
         """Tokens of a prompt: prompt and completion together never exceed n_positions.
 
-        What is prepared must start as the next prompt will, so both leave room for as many new
+        A prepared prompt must start as the next request's will, so both leave room for as many new
         tokens as the last request wanted.
         """
         return min(MOST_PROMPT, self.n_positions - self._most_new_tokens())
@@ -147,13 +152,13 @@ class LocalEngine(Engine):
 
     @abstractmethod
     def reusable(self, prompt_ids: Sequence[int]) -> int:
-        """How many of the prompt's first tokens `generate_tokens` would not have to compute."""
+        """The number of the prompt's first tokens that `generate_tokens` need not compute."""
 
     @abstractmethod
     def prepare_tokens(self, prompt_ids: Sequence[int]) -> int:
-        """Compute what makes prompts that start like this one cheap, where it is worth it.
+        """Cache the start of this prompt for prompts that share it, if that pays.
 
-        Returns how many tokens were computed. Raises EngineError.
+        Returns the number of tokens computed. Raises EngineError.
         """
 
     @abstractmethod
@@ -162,8 +167,8 @@ class LocalEngine(Engine):
     ) -> int:
         """Generate until end-of-text, `limits.new_tokens`, or `on_token` returns True.
 
-        The whole prompt is given; what to reuse of earlier calls is the engine's own business. Of
-        several candidates True ends the token's own. Returns how many of the prompt's tokens it did
-        not have to compute. End-of-text is not reported. `len(prompt_ids) + limits.new_tokens` must
-        not exceed `n_positions` (ValueError). Raises EngineError when the computation fails.
+        `prompt_ids` is the whole prompt; the engine decides what to reuse of earlier calls. Of
+        several candidates, True ends the token's own. Returns how many of the prompt's tokens were
+        reused. End-of-text is not reported. `len(prompt_ids) + limits.new_tokens` must not exceed
+        `n_positions` (ValueError). Raises EngineError when the computation fails.
         """

@@ -1,20 +1,20 @@
-"""The published models of SantaCoder's family: what people are told before they download one."""
+"""The published models that `models list` suggests, with their licences."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Our words, not the licence's; the link leads to the text that binds.
+#: A summary in our words; the text behind the licence's link is the one that binds.
 OPENRAIL_RESTRICTIONS = (
-    "The licence forbids certain uses. These restrictions travel with the weights and with "
-    "everything made from them, converted and fine-tuned models included: who passes them on "
-    "passes on the restrictions."
+    "The licence forbids certain uses. These restrictions also hold for everything made from the "
+    "weights, such as converted and fine-tuned models. If you pass any of it on, pass on the "
+    "restrictions with it."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What a user accepts; `restrictions` is a summary, empty when there is none to make."""
+    """A licence that a user accepts; `restrictions` is a summary, empty without restrictions."""
 
     name: str
     url: str
@@ -23,7 +23,7 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A repository of the Hugging Face hub that is known to convert."""
+    """A repository of the Hugging Face hub that we have converted."""
 
     hub_id: str
     parameters: float

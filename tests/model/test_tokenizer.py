@@ -54,7 +54,7 @@ def test_the_command_trains_on_a_folder_of_sources(
     folder.mkdir()
     output = tmp_path / "new" / "tokenizer.json"
     assert tokenizer.main([str(folder), str(output)]) == 1
-    assert "no .py, .java or .js file" in capsys.readouterr().err
+    assert "no .py, .java, .js, .mjs, .cjs file" in capsys.readouterr().err
     for document in documents()[:9]:
         (folder / f"{len(document.text)}.py").write_text(document.text)
     assert tokenizer.main([str(folder), str(output), "--vocab-size", "300"]) == 0

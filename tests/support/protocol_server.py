@@ -1,4 +1,6 @@
-"""The smallest server on santa_lsp.protocol, for test_protocol.py: `python protocol_server.py`.
+"""The smallest server on santa_lsp.protocol, for test_protocol.py.
+
+`python -m tests.support.protocol_server`.
 
 `--tcp PORT` and `--ws PORT` serve a socket instead of stdio, `--debug` logs everything it can,
 `--grace SECONDS` shortens the wait for a stuck event loop, `--poll SECONDS` looks at the parent
@@ -18,8 +20,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 import santa_lsp.protocol.loop
-from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.loop import Server
+from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")

@@ -1,6 +1,6 @@
 """Peak memory of training on this machine, against what the weights, gradients and optimizer take.
 
-    python benchmarks/training_memory.py --size 1.1B --lora --length 256
+    python -m benchmarks.studies.training_memory --size 1.1B --lora --length 256
 
 Random weights and tokens; two steps of one row, on the CPU, activations recomputed.
 """

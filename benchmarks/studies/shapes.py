@@ -1,6 +1,6 @@
 """How long a completion takes at the shapes that the embedded model might have.
 
-    python -m benchmarks.shapes FOLDER [--threads 1 2]
+    python -m benchmarks.studies.shapes FOLDER [--threads 1 2]
 
 int8 models with random weights, through the engine alone: a prompt of 500 tokens, all of it new
 (cold) or all but the last few prepared (warm), 16 tokens generated; medians of 5, milliseconds.

@@ -1,6 +1,6 @@
 """Whether llama.cpp computes with benchmarks.to_gguf's file what CTranslate2 computes with ours.
 
-    python -m benchmarks.same_weights --server PATH/llama-server [--quantization int8]
+    python -m benchmarks.studies.same_weights --server PATH/llama-server [--quantization int8]
 
 santa-mini's shape with random weights. Compares, on Python's own argparse.py, the tokens of the
 text and the log probabilities (nats) of the 20 tokens that llama.cpp finds most probable after each
