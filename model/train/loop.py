@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.packing import special_ids
 from model.gpt import GPT, GPTConfig
+from model.packing import special_ids
 from model.plot import plot
 from model.rows import DataError, TokenRows
 from model.runlog import Line, RunLog
