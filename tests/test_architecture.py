@@ -42,6 +42,7 @@ EDGES = {
     "lsprotocol": {"server", "protocol"},
     "ctranslate2": {"engines", "convert", "commands"},
     "tokenizers": {"engines", "convert"},
+    "gguf": {"convert"},
     "huggingface_hub": {"models"},
     "tqdm": {"bench", "convert"},
 }

@@ -217,7 +217,7 @@ def test_the_licence_is_asked_for_once(hub: Hub) -> None:
 
 def test_a_checkpoint_that_cannot_be_converted_leaves_no_model(hub: Hub) -> None:
     config = json.loads(hub.files[SANTA]["config.json"])
-    hub.files[SANTA]["config.json"] = json.dumps({**config, "model_type": "llama"}).encode()
+    hub.files[SANTA]["config.json"] = json.dumps({**config, "model_type": "bert"}).encode()
     with pytest.raises(ModelError, match="another architecture"):
         add_model()
     assert [model.name for model in models.installed()] == ["santa-mini"]

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from santa_lsp import models
+from santa_lsp.completion.engine import Limits
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.tensors import encode
-from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests.support.checkpoints import VOCAB_SIZE, write_checkpoint
 
@@ -28,7 +28,7 @@ def test_a_checkpoint_becomes_a_model_that_generates(tmp_path: Path) -> None:
     assert model.card["parameters"] == sum(array.size for array in arrays.values())
     tokens: list[int] = []
     engine = CTranslate2Engine(model, threads=1)
-    engine.generate([5, 6, 7], GenerationParameters(5), lambda token: bool(tokens.append(token.id)))
+    engine.generate_tokens([5, 6, 7], Limits(5), lambda token: bool(tokens.append(token.id)))
     assert tokens
 
 

@@ -30,7 +30,7 @@ def add(
     """
     require_quantization(quantization)
     path = Path(source).expanduser()
-    name = name or (path.resolve().name if path.exists() else path.name)
+    name = name or _name_of(path)
     output = _free_place(name)
     if path.exists():
         if (path / "santa.json").is_file():
@@ -59,6 +59,13 @@ def add(
     )
     shutil.rmtree(folder)
     return open_model(output)
+
+
+def _name_of(path: Path) -> str:
+    """The last part of a hub id or folder, and of a file without its ending."""
+    if path.exists():
+        path = path.resolve()
+    return path.stem if path.is_file() else path.name
 
 
 def _free_place(name: str) -> Path:

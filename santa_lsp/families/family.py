@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from santa_lsp.families.architecture import Architecture
 
@@ -13,6 +13,7 @@ Config = Mapping[str, Any]
 #: `attn.c_attn` may be several modules: q, k and v, or q and k | v.
 Names = Mapping[str, str | tuple[str, ...]]
 Shapes = Mapping[str, tuple[int, ...]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,24 @@ class Family:
     choose_layout: Callable[[Shapes, Architecture], Layout] | None = None
     buffers: tuple[str, ...] = ("rotary_emb.inv_freq",)
     metadata: Mapping[str, str] = field(default_factory=dict)  # for santa_lsp.families.forms
+
+    def publish(
+        self,
+        tensors: Mapping[str, T],
+        architecture: Architecture,
+        split: Callable[[T, list[int]], Sequence[T]],
+    ) -> dict[str, T]:
+        """Canonical tensors under the names of a published checkpoint.
+
+        `split` cuts rows into parts of these sizes, as torch.split does. Goes with the
+        configuration of `write_config`.
+        """
+        found: dict[str, T] = {}
+        for canonical, parts in Layout(self.names).tensors(architecture).items():
+            rows = [shape[0] for _, shape in parts]
+            pieces = split(tensors[canonical], rows) if len(rows) > 1 else [tensors[canonical]]
+            found |= {name: piece for (name, _), piece in zip(parts, pieces, strict=True)}
+        return found
 
     def layout(self, shapes: Shapes, architecture: Architecture) -> Layout:
         """Of a checkpoint with tensors of these names and shapes. Raises FamilyError."""

@@ -73,6 +73,8 @@ def write_config(architecture: Architecture) -> dict[str, Any]:
     """Raises FamilyError for an architecture that is not this family's."""
     if architecture.rotary or architecture.gated or architecture.norm != "layer":
         raise FamilyError("gpt_bigcode has learned positions, a plain MLP and layer norms")
+    if architecture.n_kv_head != 1:
+        raise FamilyError("gpt_bigcode is written with one key/value head, as it is trained")
     return {
         "model_type": "gpt_bigcode",
         "architectures": ["GPTBigCodeForCausalLM"],
@@ -83,7 +85,7 @@ def write_config(architecture: Architecture) -> dict[str, Any]:
         "n_head": architecture.n_head,
         "n_inner": architecture.n_inner,
         "activation_function": activation_name(architecture.activation),
-        "multi_query": architecture.n_kv_head == 1,
+        "multi_query": True,
         "scale_attn_weights": architecture.attention_scale is None,
         "tie_word_embeddings": architecture.tied,
         "layer_norm_epsilon": architecture.norm_epsilon,

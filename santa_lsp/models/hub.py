@@ -23,7 +23,10 @@ _WEIGHTS = (
     ("mp_rank_00/model_optim_rng.pt",),
     ("iter_*/mp_rank_00/model_optim_rng.pt", "latest_checkpointed_iteration.txt"),
 )
-_BESIDE = ("config.json", "tokenizer.json", "LICENSE*", "LICENCE*", "NOTICE*", "README.md")
+_BESIDE = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("LICENSE*", "LICENCE*", "NOTICE*", "README.md"),
+)
 
 
 class HubError(ModelError):

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPTBigCodeConfig,
+    GPTBigCodeForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 
@@ -38,7 +44,6 @@ def write_tokenizer(folder: Path, dialect: str = "hyphen") -> None:
 
 def random_model(**config: Any) -> GPTBigCodeForCausalLM:
     """A small model whose every parameter matters: biases and norms are far from 0 and 1."""
-    torch.manual_seed(0)
     sizes = {
         "vocab_size": 301,
         "n_positions": 96,
@@ -48,25 +53,44 @@ def random_model(**config: Any) -> GPTBigCodeForCausalLM:
         "n_inner": 200,
     }
     values = {**sizes, "bos_token_id": 0, "eos_token_id": 0, **config}
-    model = GPTBigCodeForCausalLM(GPTBigCodeConfig(**values)).eval().float()
+    model = random_causal_model(GPTBigCodeConfig(**values))
+    assert isinstance(model, GPTBigCodeForCausalLM)
+    return model
+
+
+def random_causal_model(config: PretrainedConfig) -> PreTrainedModel:
+    """Of any family, as `random_model`."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval().float()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_(0, 0.3)
-            elif ".ln_" in name:
+            elif ".ln_" in name or "norm" in name:
                 parameter.normal_(1, 0.3)
-            elif "wte" in name or "wpe" in name:
+            elif "wte" in name or "wpe" in name or "embed_tokens" in name:
                 parameter.normal_(0, 0.5)
             else:
                 parameter.normal_(0, 1.5 / math.sqrt(parameter.shape[1]))
     return model
 
 
+def greedy(model: PreTrainedModel, prompt_ids: list[int], new_tokens: int, end: int) -> list[int]:
+    """Up to the token `end`; without a cache, so nothing of it can be wrong."""
+    ids = list(prompt_ids)
+    for _ in range(new_tokens):
+        token = int(logits(model, np.array([ids]))[0, -1].argmax())
+        if token == end:
+            break
+        ids.append(token)
+    return ids[len(prompt_ids) :]
+
+
 def random_ids(vocab_size: int, rows: int = 3, length: int = 60) -> np.ndarray:
     return np.random.default_rng(1).integers(1, vocab_size, (rows, length))
 
 
-def logits(model: GPTBigCodeForCausalLM, ids: np.ndarray) -> np.ndarray:
+def logits(model: PreTrainedModel, ids: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         return model(torch.from_numpy(ids)).logits.float().numpy()
 
