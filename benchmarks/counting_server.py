@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from santa_lsp.commands import main as cli
-from santa_lsp.server import session
 from santa_lsp.completion.statistics import Statistics, Work
+from santa_lsp.server import session
 
 
 class Telling(Statistics):

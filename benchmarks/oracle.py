@@ -15,10 +15,10 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 
-from santa_lsp.commands import main as cli
 from santa_lsp.bench import session
-from santa_lsp.engines.budget import Speed
+from santa_lsp.commands import main as cli
 from santa_lsp.completion.engine import AnchorCounts, GenerationParameters, Token
+from santa_lsp.engines.budget import Speed
 from santa_lsp.families.prompt import FimIds, Order
 from santa_lsp.server import session as server_session
 from santa_lsp.settings import Settings

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model.gpt import GPT
 
 from model.corpus import Document, iter_documents
 from model.corpus.licences import without_header
 from model.data import SLACK, pieces
-from model.gpt import GPT
 from model.tokenizer import load
 from model.train.checkpoints import find_checkpoint, read_progress
 from model.train.speed import flops_per_token

@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from model.gpt import GPT, GPTConfig
+
 from benchmarks.random_model import write_checkpoint
 from benchmarks.warm_keystroke import measure
-from model.gpt import GPT, GPTConfig
 from santa_lsp import models
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine

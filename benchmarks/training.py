@@ -12,9 +12,9 @@ import itertools
 import time
 
 import torch
+from model.gpt import GPT, GPTConfig
 from tqdm import tqdm
 
-from model.gpt import GPT, GPTConfig
 from model.train import TrainConfig
 from model.train.optimizers import make_optimizers
 from model.train.speed import flops_per_token, peak_flops

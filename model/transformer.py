@@ -100,11 +100,10 @@ class Attention(nn.Module):
         self, x: Tensor, mask: Tensor | None, rotation: Rotation | None, cache: KVCache | None
     ) -> Tensor:
         """Causal without a mask. A mask [T, S] or [B, 1, T, S] is True where tokens may look."""
-        architecture = self.architecture
-        heads = architecture.n_head, architecture.n_kv_head, architecture.n_kv_head
+        architecture, D = self.architecture, self.architecture.head_dim
         q, k, v = (
-            rows.unflatten(2, (count, -1)).transpose(1, 2)  # [B, H or K, T, D]
-            for rows, count in zip(self.c_attn(x).split(architecture.qkv_rows, 2), heads, strict=True)
+            part.unflatten(2, (-1, D)).transpose(1, 2)  # [B, H or K, T, D]
+            for part in self.c_attn(x).split(architecture.qkv_rows, dim=2)
         )
         if rotation is not None and architecture.rotary is not None:
             q, k = (_turn(t, rotation, architecture.rotary) for t in (q, k))
@@ -203,12 +202,12 @@ class Transformer(nn.Module):
         architecture = self.config.architecture
         past = cache.length if cache is not None else 0
         S = past + ids.shape[1]
-        if S > architecture.n_positions:
+        if architecture.n_positions < S:
             raise ValueError(f"{S} tokens are more than n_positions {architecture.n_positions}")
         index = torch.arange(S, device=ids.device)
         positions = index[past:] if documents is None else _positions_within(documents, index)
         mask = None
-        if past or documents is not None or S > architecture.exact_positions:
+        if past or documents is not None or architecture.exact_positions < S:
             mask = _visible(index[past:], index, architecture.sliding_window)
         if mask is not None and documents is not None:
             mask = mask & (documents[:, None, :, None] == documents[:, None, None, :])
@@ -310,7 +309,7 @@ def _turn(x: Tensor, rotation: Rotation, rotary: Rotary) -> Tensor:
 
 
 def _visible(queries: Tensor, keys: Tensor, window: int | None) -> Tensor:
-    """Whether tokens at `queries` [T] see those at `keys` [S]: the last `window`, themselves too."""
+    """Whether tokens at `queries` [T] see those at `keys` [S]: the last `window` up to their own."""
     distance = queries[:, None] - keys
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)

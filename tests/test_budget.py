@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from santa_lsp import engines, models
-from santa_lsp.engines.budget import LEAST_PROMPT, LINE, Budget, Speed, fastest
 from santa_lsp.completion.cache import CompletionCache
 from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.engines.budget import LEAST_PROMPT, LINE, Budget, Speed, fastest
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import EMBEDDED, speeds
 from santa_lsp.settings import Settings

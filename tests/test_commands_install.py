@@ -15,10 +15,10 @@ import pytest
 
 from santa_lsp import models
 from santa_lsp.commands import main as cli
+from santa_lsp.commands.install import add
 from santa_lsp.models import Model, ModelError
 from santa_lsp.models.catalogue import CATALOGUE, OPENRAIL_RESTRICTIONS, Licence
 from santa_lsp.models.hub import HubError
-from santa_lsp.commands.install import add
 from tests.support.checkpoints import write_checkpoint
 from tests.support.fake_hub import COMMIT, Hub, start
 

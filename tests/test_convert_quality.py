@@ -11,8 +11,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from benchmarks.int8_quality import compare
-from santa_lsp.models import embedded_directory
 from santa_lsp.families.prompt import HYPHEN, find_dialect
+from santa_lsp.models import embedded_directory
 
 #: A tokenizer.json with SantaCoder's vocabulary, where there is one.
 TOKENIZER = os.environ.get("SANTA_LSP_SANTACODER_TOKENIZER", "")

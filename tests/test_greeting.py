@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from santa_lsp.server.greeting import greet
 from santa_lsp.server import build_server
+from santa_lsp.server.greeting import greet
 from santa_lsp.settings import Settings
 
 VSCODE: dict[str, Any] = {

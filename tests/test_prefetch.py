@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
+from santa_lsp.server.worker import ModelThread
 
-from santa_lsp.server.prefetch import Ahead, following
 from santa_lsp.completion.completer import Completion
 from santa_lsp.completion.engine import GenerationParameters, Token
-from santa_lsp.server.worker import ModelThread
+from santa_lsp.completion.statistics import Statistics, Work
+from santa_lsp.server.prefetch import Ahead, following
 from santa_lsp.server.typing_speed import Rhythm
 from santa_lsp.settings import Settings
-from santa_lsp.completion.statistics import Statistics, Work
 from tests.conftest import CURSOR, at_cursor
 from tests.support.scripted_engine import ScriptedEngine
 

@@ -11,10 +11,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from santa_lsp import models
-from santa_lsp.families import prompt
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import GenerationParameters, Token
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.families import prompt
 from santa_lsp.models import EMBEDDED
 from tests.conftest import CURSOR, at_cursor
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from model.gpt import GPT
+from tokenizers import Tokenizer
+
+from model.checkpoint import load_model, save_model
 from model.rows import DataError
 from model.train import __doc__ as description
 from model.train.checkpoints import find_checkpoint, read_progress
@@ -19,10 +20,11 @@ from model.train.config import TrainConfig, read_assignments, read_toml
 from model.train.distributed import World, join_world, leave_world
 from model.train.errors import TrainError
 from model.train.fine_tuning import fine_tuning_config
-from model.train.initial import ORIGIN_FILE, Initial, load_initial
+from model.train.initial import Initial, load_initial
 from model.train.loop import FROM_INITIAL, Trainer
 from model.train.repository import is_packed, pack_sources
 from model.train.schedule import decay_start
+from santa_lsp.convert import ConvertError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,31 +69,30 @@ def _new(options: argparse.Namespace, world: World) -> Trainer:
     initial = load_initial(options.init_from) if options.init_from else None
     seed = values.get("seed", TrainConfig().seed)
     out.mkdir(parents=True, exist_ok=True)
+    tokenizer = out / FROM_INITIAL / "tokenizer.json"
+    if initial and world.is_first:
+        initial.write_companions(tokenizer.parent)
     data = _packed(options.data, out, initial, seed, world)
     if initial is None:
         return Trainer(data, out, TrainConfig().replaced(values), world=world)
-    if (data / "tokenizer.json").read_bytes() != initial.tokenizer.read_bytes():
+    if _vocabulary((data / tokenizer.name).read_text("utf-8")) != _vocabulary(initial.tokenizer):
         raise TrainError(
             f"{data} was packed with another tokenizer than {options.init_from} has: pack it "
-            f"with --tokenizer {initial.tokenizer}"
+            f"with --tokenizer {tokenizer}"
         )
     config = TrainConfig() if options.config else fine_tuning_config(initial.model, data, world)
     if config.lora_rank == 0 and options.lora:
         config = fine_tuning_config(initial.model, data, world, lora=True)
-    config = config.replaced(values).with_sizes_of(initial.model.config)
-    if world.is_first:
-        _keep_origin(initial, out / FROM_INITIAL)
-        if config.lora_rank:
-            initial.model.save(out / "base")
+    config = config.replaced(values).with_sizes_of(initial.model.config.architecture)
+    if world.is_first and config.lora_rank:
+        save_model(out / "base", initial.model)
+        shutil.copyfile(tokenizer, out / "base" / tokenizer.name)
     return Trainer(data, out, config, initial=initial.model, world=world)
 
 
-def _keep_origin(initial: Initial, folder: Path) -> None:
-    """A model's licence goes with all that is trained from it."""
-    folder.mkdir(exist_ok=True)
-    for notice in initial.notices:
-        shutil.copyfile(notice, folder / notice.name)
-    (folder / ORIGIN_FILE).write_text(json.dumps(initial.origin, indent=2) + "\n")
+def _vocabulary(tokenizer: str) -> dict[str, int]:
+    """Of the text of a tokenizer.json."""
+    return Tokenizer.from_str(tokenizer).get_vocab()
 
 
 def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: World) -> Path:
@@ -105,9 +106,8 @@ def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: Wo
         )
     packed = out / "data"
     if world.is_first and not is_packed(packed):
-        model = initial.model.config
-        n_positions = min(model.n_positions, 2048)
-        pack_sources(data, packed, initial.tokenizer, n_positions, seed, model.path_comment)
+        tokenizer = out / FROM_INITIAL / "tokenizer.json"
+        pack_sources(data, packed, tokenizer, initial, seed)
     world.wait()
     return packed
 
@@ -132,14 +132,14 @@ def _resumed(options: argparse.Namespace, world: World) -> Trainer:
         raise TrainError(f"{saved.data_path} is not here: give --data the run's packed data")
     base = options.out / "base" if saved.config.lora_rank else checkpoint
     try:
-        model = GPT.load(base)
-    except (OSError, ValueError) as error:
+        model = load_model(base)
+    except ConvertError as error:
         raise TrainError(f"{base} cannot be read: {error}") from error
-    if config != config.with_sizes_of(model.config) or config.lora_rank != saved.config.lora_rank:
+    sizes = model.config.architecture
+    if config != config.with_sizes_of(sizes) or config.lora_rank != saved.config.lora_rank:
         raise TrainError(
             f"{checkpoint} holds another model: n_layer, n_head, n_embd and lora_rank are "
-            f"{model.config.n_layer}, {model.config.n_head}, {model.config.n_embd}, "
-            f"{saved.config.lora_rank}"
+            f"{sizes.n_layer}, {sizes.n_head}, {sizes.n_embd}, {saved.config.lora_rank}"
         )
     trainer = Trainer(data, options.out, config, initial=model, world=world)
     trainer.restore(checkpoint)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.gpt import GPT, GPTConfig
 from model.plot import plot
 from model.rows import TokenRows
 from model.runlog import Line, RunLog
@@ -33,6 +32,7 @@ from model.train.optimizers import make_optimizers
 from model.train.samples import title_of, write_samples
 from model.train.schedule import decay_start, learning_rate
 from model.train.speed import choose_precision, flops_per_token, peak_flops, worth_compiling
+from model.transformer import ModelConfig, Transformer
 from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
 
 #: In a run's folder: what its checkpoints take over from the initial model.
@@ -48,7 +48,7 @@ class Trainer:
         out: Path,
         config: TrainConfig,
         *,
-        initial: GPT | None = None,
+        initial: Transformer | None = None,
         world: World | None = None,
     ) -> None:
         """Starts from `initial`'s weights, or random ones. Raises TrainError and DataError."""
@@ -66,8 +66,8 @@ class Trainer:
             raise TrainError(f"{self.tokenizer_path} has no token {END_OF_TEXT}")
         self.batches = Batches(self.rows, self.fim, end_of_text, config, self.world)
         torch.manual_seed(config.seed)
-        self.model = initial or GPT(
-            GPTConfig(
+        self.model = initial or Transformer(
+            ModelConfig.santacoder(
                 vocab_size=self.tokenizer.get_vocab_size(),
                 n_positions=self.length,
                 n_embd=config.n_embd,
@@ -75,7 +75,7 @@ class Trainer:
                 n_head=config.n_head,
             )
         )
-        sizes = self.model.config
+        sizes = self.model.config.architecture
         if self.length > sizes.n_positions or self.tokenizer.get_vocab_size() > sizes.vocab_size:
             raise TrainError(
                 f"{data} has rows of {self.length} tokens out of {self.tokenizer.get_vocab_size()},"
@@ -83,7 +83,7 @@ class Trainer:
                 "data for this model, with its tokenizer"
             )
         self.model.config = dataclasses.replace(
-            sizes,
+            self.model.config,
             eos_token_id=end_of_text,
             path_comment=self.rows.description["pack"]["fim"].get("path_comment", False),
         )
@@ -244,7 +244,9 @@ class Trainer:
     def _steps(self) -> Iterator[Line]:
         """Train step after step; yields what the log says of each."""
         tokens = self.config.batch_size * self.length
-        flops = tokens * flops_per_token(self.model.config, self.length)
+        flops = tokens * flops_per_token(
+            self.model.config.architecture, self.length, frozen=self.config.lora_rank > 0
+        )
         peak = peak_flops(self.world.device, self.precision) * self.world.size
         first, spent = self.step, 0.0
         while self.step < self.config.max_steps:

@@ -9,14 +9,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.gpt import GPT
+from model.transformer import Transformer
 from santa_lsp.families.prompt import FimIds
 
 
 def write_samples(
     path: Path,
     title: str,
-    model: GPT,
+    model: Transformer,
     tokenizer: Tokenizer,
     fim: FimIds,
     validation: Mapping[str, Any],

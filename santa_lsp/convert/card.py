@@ -57,7 +57,7 @@ def write_card(
         "family": checkpoint.family,
         "prompt_format": form.to_json() if form else None,
         "stop_tokens": list(stop_tokens),
-        "bos_token": _bos_token(checkpoint.tokenizer, checkpoint.metadata),
+        "bos_token": bos_token(checkpoint.tokenizer, checkpoint.metadata),
         "fim_dialect": dialect[0].name if dialect else None,
         "order": None if form is None else "spm" if form.order == SPM else "psm",
         "path_comment": checkpoint.path_comment,
@@ -88,7 +88,7 @@ def _positions_note(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def _bos_token(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> str | None:
+def bos_token(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> str | None:
     """The token that every prompt starts with; None in most code models."""
     if "bos_token" in metadata:
         token = metadata["bos_token"]

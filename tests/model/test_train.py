@@ -230,11 +230,11 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change(
 ) -> None:
     run = trainer(tmp_path / "run", data=packed)
     with torch.no_grad():
-        run.model.transformer["ln_f"].weight.fill_(math.inf)
-    before = run.model.get_parameter("transformer.wpe.weight").clone()
+        run.model.ln_f.weight.fill_(math.inf)
+    before = run.model.get_parameter("wpe.weight").clone()
     with pytest.raises(TrainError, match=r"--resume --set learning_rate=0\.005"):
         run.train_step()
-    assert torch.equal(before, run.model.get_parameter("transformer.wpe.weight"))
+    assert torch.equal(before, run.model.get_parameter("wpe.weight"))
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
@@ -299,7 +299,7 @@ def test_bfloat16_trains_too(packed: Path, tmp_path: Path) -> None:
     run = Trainer(packed, tmp_path, replace(SMALL, precision="bfloat16", warmup_steps=1))
     losses = [run.train_step()[0] for _ in range(12)]
     assert min(losses[-3:]) < losses[0]
-    assert run.model.get_parameter("transformer.wpe.weight").dtype == torch.float32
+    assert run.model.get_parameter("wpe.weight").dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from santa_lsp.completion.completer import Completer, CompleterConfig
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from tests.support import reference
 from tests.model.conftest import documents
+from tests.support import reference
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import ROOT, trainer, weights
 from tests.test_convert_formats import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from lsprotocol import types
 
-from santa_lsp.server.greeting import greet
-from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.loop import Server
+from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.transports import open_stdio
+from santa_lsp.server.greeting import greet
 
 server = Server("santa-lsp", "1")
 

@@ -18,8 +18,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 import santa_lsp.protocol.loop
-from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.loop import Server
+from santa_lsp.protocol.messages import InlineCompletionParams
 from santa_lsp.protocol.transports import accept_tcp, accept_websocket, open_stdio
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
