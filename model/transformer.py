@@ -309,7 +309,7 @@ def _turn(x: Tensor, rotation: Rotation, rotary: Rotary) -> Tensor:
 
 
 def _visible(queries: Tensor, keys: Tensor, window: int | None) -> Tensor:
-    """Whether tokens at `queries` [T] see those at `keys` [S]: the last `window` up to their own."""
+    """Whether tokens at `queries` [T] see those at `keys` [S]: the last `window` with their own."""
     distance = queries[:, None] - keys
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)
