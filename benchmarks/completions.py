@@ -17,10 +17,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.line_tasks import is_code
 from model.corpus import Document, iter_documents
-from santa_lsp import models
+from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.cache import CompletionCache
-from santa_lsp.completion.completer import Completer, CompleterConfig, Completion
+from santa_lsp.completion.completer import Completer, Outcome
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.settings import Settings
@@ -34,7 +35,7 @@ def place(document: Document, rng: random.Random) -> tuple[CompletionContext, st
     number = rng.randrange(len(lines))
     line = lines[number]
     text = line.strip()
-    if len(text) < 4 or text.startswith(("#", "//", "/*", "*")):
+    if not is_code(text):
         return None
     column = rng.randint(line.index(text), len(line) - 1)
     prefix = "\n".join([*lines[:number], line[:column]])
@@ -58,18 +59,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sources", type=Path)
-    parser.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
+    parser.add_argument("--model", default=EMBEDDED, metavar="NAME|DIR")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--thresholds", action="store_true")
     options = parser.parse_args()
     engine = CTranslate2Engine(models.find(options.model), "cpu")
-    settings = Settings()
-    config = CompleterConfig(
-        max_new_tokens=settings.max_new_tokens,
-        min_confidence=0.0 if options.thresholds else settings.min_confidence,
-    )
-    completer = Completer(engine, config, CompletionCache())
+    settings = Settings(min_confidence=0.0) if options.thresholds else Settings()
+    completer = Completer(engine, settings, CompletionCache())
     places = places_in(list(iter_documents(options.sources)), random.Random(options.seed))
     if options.thresholds:
         print_thresholds(completer, places, options.count)
@@ -86,14 +83,19 @@ def places_in(
             yield found
 
 
+def answer(completer: Completer, context: CompletionContext) -> Outcome:
+    """The outcome of an automatic request: recalled, refused or computed, as in the server."""
+    return completer.recall(context) or completer.gate(context) or completer.complete(context)
+
+
 def print_thresholds(completer: Completer, places: Places, count: int) -> None:
     """For each threshold: how many of `count` places, how often the line's rest exactly."""
     answers = []
     for context, wanted in itertools.islice(places, count):
-        result = completer.complete(context)
-        if isinstance(result, Completion):
-            exact = result.text.strip() == wanted.strip()
-            answers.append((math.exp(result.score), exact))
+        outcome = answer(completer, context)
+        if outcome.texts:
+            exact = outcome.texts[0].strip() == wanted.strip()
+            answers.append((math.exp(outcome.score), exact))
     print(
         "| shown from | share of places | of those, the rest of the line exactly |\n|---|---|---|"
     )
@@ -108,14 +110,15 @@ def print_completions(completer: Completer, places: Places, count: int) -> None:
     asked = shown = right = 0
     for context, wanted in places:
         asked += 1
-        result = completer.complete(context)
-        if not isinstance(result, Completion):
+        outcome = answer(completer, context)
+        if not outcome.texts:
             continue
+        text = outcome.texts[0]
         shown += 1
-        right += result.text.strip() == wanted.strip()
+        right += text.strip() == wanted.strip()
         before = context.line_prefix.strip()[-40:]
         name = Path(context.path).name
-        print(f"| {name} | {cell(before)}│{cell(result.text)} | {cell(wanted)} |")
+        print(f"| {name} | {cell(before)}│{cell(text)} | {cell(wanted)} |")
         if shown == count:
             break
     print(f"\n{asked} places asked, {shown} shown something, {right} exactly what was there.")

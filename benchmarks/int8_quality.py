@@ -18,7 +18,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from santa_lsp.convert import convert
-from santa_lsp.families.prompt import END_OF_TEXT
 
 #: Tokens that are scored together.
 WINDOW = 256
@@ -29,7 +28,7 @@ def windows(model_dir: Path, text: str) -> Iterator[list[str]]:
     tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
     tokens = tokenizer.encode(text, add_special_tokens=False).tokens
     for start in range(0, len(tokens), WINDOW - 1):
-        yield [END_OF_TEXT, *tokens[start : start + WINDOW - 1]]
+        yield ["<|endoftext|>", *tokens[start : start + WINDOW - 1]]
 
 
 def log_probs(model_dir: Path, compute_type: str, text: str) -> tuple[np.ndarray, np.ndarray]:

@@ -15,10 +15,15 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.corpus.documents import LANGUAGE_OF_SUFFIX, LANGUAGES
+from model.languages import LANGUAGES, language_of
 
 SEED = 0
 COMMENTS = ("#", "//", "/*", "*")
+
+
+def is_code(text: str) -> bool:
+    """Whether a stripped line is more than a comment or a bracket."""
+    return len(text) >= 4 and not text.startswith(COMMENTS)
 
 
 def gaps(file: Path, name: str, rng: random.Random) -> Iterator[tuple[str, dict[str, str]]]:
@@ -26,7 +31,7 @@ def gaps(file: Path, name: str, rng: random.Random) -> Iterator[tuple[str, dict[
     lines = file.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines):
         text = line.strip()
-        if len(text) < 4 or text.startswith(COMMENTS):
+        if not is_code(text):
             continue
         indent = line.index(text)
         rest = rng.randint(indent + 1, len(line) - 1)
@@ -64,7 +69,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=400, metavar="N", help="of each kind, at most")
     options = parser.parse_args()
     files = sorted(options.sources.rglob("*.*"))
-    files = [f for f in files if LANGUAGE_OF_SUFFIX.get(f.suffix) == options.language]
+    files = [file for file in files if language_of(file.name) == options.language]
     options.out.mkdir(parents=True, exist_ok=True)
     write_tasks(options.sources, files, options.out, options.tasks)
 

@@ -1,11 +1,11 @@
-"""The real server with a model that knows what will be typed: what working ahead can gain at best.
+"""The real server with a model that knows the text to be typed: the most that prefetching gains.
 
     santa-lsp bench --pace real --server "python -m benchmarks.oracle --right 0.7"
 
-Of the lines that the sessions of `santa-lsp bench` type it says so many right, and something else
-for the others; the same ones each time. It reads and writes as fast as a 30M model on two cores.
-How many requests are answered from memory depends on how good a model is: `santa-mini` is seldom
-right, this shows the other end.
+The model says the share `--right` of the lines that the sessions of `santa-lsp bench` type, and
+something else for the others; the same ones each time. It computes as fast as a 30M model on two
+cores. A better model answers more requests from memory: `santa-mini` is seldom right, the oracle
+shows the other end.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import zlib
 from collections.abc import Callable, Sequence
 
 from santa_lsp.bench import session
-from santa_lsp.commands import main as cli
-from santa_lsp.completion.engine import AnchorCounts, GenerationParameters, Token
-from santa_lsp.engines.budget import Speed
-from santa_lsp.families.prompt import FimIds, Order
-from santa_lsp.server import session as server_session
-from santa_lsp.settings import Settings
+from santa_lsp.commands.main import main as santa_lsp
+from santa_lsp.completion.engine import Limits
+from santa_lsp.engines.local import USUAL_LIMITS, LocalEngine, Token
+from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, SPM, Mark, PromptForm
+from santa_lsp.families.prompt import PromptFormat
+from santa_lsp.models.speeds import Measurement
 
 #: Characters before the cursor by which a place is known.
 NEAR = 48
-#: Characters to a token, and the seconds that a token takes to read and to write.
-TOKEN, READ, WRITE = 4, 1 / 3_500, 1 / 250
+#: Characters of a model's token, and the seconds that it takes to prefill and to decode one.
+TOKEN, PREFILL, DECODE = 4, 1 / 3_500, 1 / 250
 
 
 def typed() -> list[str]:
-    """What the sessions type, each with what stands before it where that is known."""
+    """The texts that the sessions type, each with the line before it where that is known."""
     found = []
     for name in session.names():
         before = ""
@@ -43,63 +43,60 @@ def typed() -> list[str]:
     return found
 
 
-class Oracle:
-    """An Engine whose tokens are characters. It reuses what the prompt before had in common."""
+class Oracle(LocalEngine):
+    """A local engine whose tokens are characters. It reuses the start shared with the last prompt.
 
-    n_positions = 8192
-    fim = FimIds(0x110001, 0x110002, 0x110003, 0x110004)
-    order: Order = "spm"
-    path_comment = False
-    end_of_text = 0x110000
-    notice = ""
-    speed: Speed | None = Speed(1, TOKEN / READ, TOKEN / WRITE)
+    `right` is the share of lines that it says as they will be typed.
+    """
 
     def __init__(self, right: float) -> None:
+        # In place of the files that LocalEngine reads: there is no model.
+        self.speed = Measurement(1, TOKEN / PREFILL, TOKEN / DECODE)
+        self.n_positions = 8192
+        # Beyond the last character.
+        marks = {
+            part: Mark(part, 0x110000 + number)
+            for number, part in enumerate((FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE))
+        }
+        self.format = PromptFormat(PromptForm("oracle", SPM, marks))
+        self._limits = USUAL_LIMITS
+        self._fim_middle = marks[FIM_MIDDLE].id
         self._right, self._texts = right, typed()
-        self._read: list[int] = []
+        self._computed: list[int] = []
 
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) for character in text]
+    def locate(self, text: str) -> tuple[list[int], list[int]]:
+        return [ord(character) for character in text], list(range(len(text)))
 
-    def text_stream(self) -> Oracle:
-        return self
-
-    def step(self, token_id: int) -> str:
-        return chr(token_id)
+    def text_stream(self) -> Callable[[int], str]:
+        return chr
 
     def reusable(self, prompt_ids: Sequence[int]) -> int:
         common = 0
-        for before, now in zip(self._read, prompt_ids, strict=False):
+        for before, now in zip(self._computed, prompt_ids, strict=False):
             if before != now:
                 break
             common += 1
         return common
 
-    def prepare(self, prompt_ids: Sequence[int]) -> int:
+    def prepare_tokens(self, prompt_ids: Sequence[int]) -> int:
         return 0
 
-    def anchor_counts(self) -> AnchorCounts:
-        return AnchorCounts()
-
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
+    def generate_tokens(
+        self, prompt_ids: Sequence[int], limits: Limits, on_token: Callable[[Token], bool]
     ) -> int:
         reused = self.reusable(prompt_ids)
-        time.sleep((len(prompt_ids) - reused) / TOKEN * READ)
-        self._read = list(prompt_ids)
-        start = prompt_ids.index(self.fim.middle) + 1
+        time.sleep((len(prompt_ids) - reused) / TOKEN * PREFILL)
+        self._computed = list(prompt_ids)
+        start = prompt_ids.index(self._fim_middle) + 1
         prefix = "".join(map(chr, prompt_ids[start:]))
-        for character in self._says(prefix)[: parameters.max_new_tokens * TOKEN]:
-            time.sleep(WRITE / TOKEN)
+        for character in self._says(prefix)[: limits.new_tokens * TOKEN]:
+            time.sleep(DECODE / TOKEN)
             if on_token(Token(ord(character), -0.01)):
                 break
         return reused
 
     def _says(self, prefix: str) -> str:
-        """What will be typed after this, line by line, right or not."""
+        """The text that will be typed after `prefix`, line by line, right or not."""
         rest = ""
         longest = 0
         for text in self._texts:
@@ -121,13 +118,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--right", type=float, default=0.7, help="share of lines (default .7)")
-    arguments = parser.parse_args()
-
-    def load(settings: Settings) -> Oracle:
-        return Oracle(arguments.right)
-
-    server_session.load_engine = load  # type: ignore[assignment]
-    cli.main(["--stdio"])
+    right = parser.parse_args().right
+    santa_lsp(["--stdio"], load_engine=lambda settings: Oracle(right))
 
 
 if __name__ == "__main__":

@@ -24,14 +24,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model.gpt import GPT, GPTConfig
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from benchmarks.to_gguf import write_gguf
+from model.gpt import GPT, GPTConfig
 from model.tokenizer import SPECIAL_TOKENS, train
 from santa_lsp.convert import convert
+from santa_lsp.models.files import whole_folder
 
 SHAPES = {
     "1.1b": GPTConfig(49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16),
@@ -83,12 +84,10 @@ def write_checkpoint(folder: Path, config: GPTConfig, seed: int = 0) -> None:
         if name.endswith("wte.weight"):
             array[_unwanted(tokenizer, config.vocab_size)] *= UNWANTED
         tensors[name] = array.astype(np.float16)
-    building = folder.with_name(f".{folder.name}.new")
-    building.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, building / "model.safetensors", metadata={"format": "pt"})
-    (building / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
-    tokenizer.save(str(building / "tokenizer.json"))
-    building.rename(folder)
+    with whole_folder(folder) as new:
+        save_file(tensors, new / "model.safetensors", metadata={"format": "pt"})
+        (new / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+        tokenizer.save(str(new / "tokenizer.json"))
 
 
 def _library() -> Iterator[str]:

@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
-from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
+from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, find_form
+from santa_lsp.models.files import whole_file
 
 #: Canonical names (santa_lsp.convert.layouts) and llama.cpp's.
 NAMES = {
@@ -46,12 +47,16 @@ def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> No
     config = found.config
     if config.activation_function not in TANH_GELU or not config.scale_attn_weights:
         raise ValueError("llama.cpp's starcoder has tanh-GELU and scaled attention, and no other")
+    with whole_file(output) as new:
+        _write(new, found, quantization)
+
+
+def _write(path: Path, found: Checkpoint, quantization: str) -> None:
     matrix_kind, file_kind = QUANTIZATIONS[quantization]
-    building = output.with_name(f".{output.name}.new")
-    writer = GGUFWriter(building, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
+    writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
     _write_sizes(writer, found)
     writer.add_file_type(file_kind)
-    _write_tokenizer(writer, found.tokenizer, config.vocab_size)
+    _write_tokenizer(writer, found.tokenizer, found.config.vocab_size)
 
     kinds = {}
     for name, tensor in found.tensors.items():
@@ -65,7 +70,6 @@ def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> No
     for name, tensor in tqdm(found.tensors.items(), desc=quantization, unit="tensor"):
         writer.write_tensor_data(quantize(tensor.read(), kinds[name]))
     writer.close()
-    building.rename(output)
 
 
 def _name(canonical: str) -> str:
@@ -106,15 +110,14 @@ def _write_tokenizer(writer: GGUFWriter, path: Path, vocab_size: int) -> None:
     writer.add_token_types(kinds)
     merges = json.loads(path.read_text(encoding="utf-8"))["model"]["merges"]
     writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    end_of_text = tokenizer.token_to_id("<|endoftext|>")
     writer.add_bos_token_id(end_of_text)
     writer.add_eos_token_id(end_of_text)
     writer.add_add_bos_token(False)
-    if (found := find_dialect(tokenizer.token_to_id)) is not None:
-        fim = found[1]
-        for key, number in (("pre", fim.prefix), ("suf", fim.suffix), ("mid", fim.middle)):
-            writer.add_uint32(f"tokenizer.ggml.fim_{key}_token_id", number)
-        writer.add_uint32("tokenizer.ggml.fim_pad_token_id", fim.pad)
+    if (form := find_form(tokenizer.token_to_id, {})) is not None:
+        for key, part in (("pre", FIM_PREFIX), ("suf", FIM_SUFFIX), ("mid", FIM_MIDDLE)):
+            writer.add_uint32(f"tokenizer.ggml.fim_{key}_token_id", form.marks[part].id)
+        writer.add_uint32("tokenizer.ggml.fim_pad_token_id", form.pad)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Training speed on this machine: tokens/s, and the share of a matrix product's speed.
 
-    python benchmarks/training.py --sizes 6M 30M
+    python -m benchmarks.training --sizes 6M 30M
 
 Random weights and tokens; a step is forward, backward and the optimizer, on 8 rows of 512 tokens.
 """
@@ -12,9 +12,9 @@ import itertools
 import time
 
 import torch
-from model.gpt import GPT, GPTConfig
 from tqdm import tqdm
 
+from model.gpt import GPT, GPTConfig
 from model.train import TrainConfig
 from model.train.optimizers import make_optimizers
 from model.train.speed import flops_per_token, peak_flops

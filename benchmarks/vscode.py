@@ -72,11 +72,11 @@ def vscode(folder: Path, env: dict[str, str], settings: dict[str, Any]) -> Itera
 
 def typing(folder: Path) -> dict[str, Any]:
     """Milliseconds from a key to the first frame with its text; what a line's requests came to."""
-    events = folder / "events"
+    counts = folder / "counts.json"
     program = folder / "santa-lsp"
     program.write_text(
-        f"#!/bin/sh\nSANTA_EVENTS={events} PYTHONPATH={ROOT} "
-        f'exec "{sys.executable}" -m benchmarks.counting_server "$@"\n'
+        f"#!/bin/sh\nPYTHONPATH={ROOT} "
+        f'exec "{sys.executable}" -m benchmarks.counting_server "{counts}" "$@"\n'
     )
     program.chmod(0o755)
     file = folder / "shapes.py"
@@ -92,10 +92,10 @@ def typing(folder: Path) -> dict[str, Any]:
             waits = editor.page.evaluate("santa.waits")
         editor.press("Escape")
         editor.page.wait_for_timeout(2000)
-        events.write_text("")
+        before = read_counts(counts)
         editor.type(LINE, delay_ms=PACE_MS)
         editor.page.wait_for_timeout(2000)
-        ends = collections.Counter(events.read_text().split())
+        line = read_counts(counts) - before
     fresh = sorted(wait["ms"] for wait in waits if wait["fresh"])
     typed_through = [wait["ms"] for wait in waits if not wait["fresh"]]
     return {
@@ -108,8 +108,15 @@ def typing(folder: Path) -> dict[str, Any]:
             "keys": len(typed_through),
             "p50": round(statistics.median(typed_through)) if typed_through else None,
         },
-        "line": {"characters": len(LINE), "ms_between_keys": PACE_MS, **ends},
+        "line": {"characters": len(LINE), "ms_between_keys": PACE_MS, **line},
     }
+
+
+def read_counts(file: Path) -> collections.Counter[str]:
+    """How many requests there were, and what they came to."""
+    found = json.loads(file.read_text())
+    requests = {name: found[name] for name in ("requests", "dropped", "superseded")}
+    return collections.Counter({**requests, **found["answered"]})
 
 
 def install(folder: Path) -> dict[str, float]:

@@ -1,9 +1,9 @@
-"""What a keystroke costs with its anchor in place, without one, and beside work ahead.
+"""The cost of a keystroke with its prefix cached, without, and beside a prefix being cached.
 
     python -m benchmarks.warm_keystroke [--model NAME|DIR] [--threads N] [--tokens N] [--new N]
 
 Through the engine alone: no editor, no protocol. Milliseconds to the first token and to the last;
-medians of 5. "beside" is a warm keystroke while another anchor of that length is being computed.
+medians of 5. "beside" is a warm keystroke while another prefix of that length is computed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from statistics import median
 
 from santa_lsp import models
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp.completion.engine import Limits
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
 RUNS = 5
@@ -25,9 +25,7 @@ def once(engine: CTranslate2Engine, ids: list[int], new: int) -> tuple[float, fl
     """Milliseconds to the first token and to the last of one generation."""
     times: list[float] = []
     started = time.perf_counter()
-    engine.generate(
-        ids, GenerationParameters(new), lambda token: bool(times.append(time.perf_counter()))
-    )
+    engine.generate_tokens(ids, Limits(new), lambda _: bool(times.append(time.perf_counter())))
     return 1000 * (times[0] - started), 1000 * (times[-1] - started)
 
 
@@ -52,15 +50,14 @@ def main() -> None:
 
 def measure(engine: CTranslate2Engine, length: int, new: int) -> dict[str, tuple[float, float]]:
     """Milliseconds to the first token and to the last of `new`, after a prompt of `length`."""
-    assert engine.fim is not None
+    fim = engine.format.fim
+    assert fim is not None
     source = engine.encode(inspect.getsource(argparse))
     after, before = source[: length // 4], source[length // 4 : length - 12]
     typed = engine.encode("\n    selected = item")[:8]
 
     def prompt(start: int) -> list[int]:
         """Another start each time, so that nothing of it has been computed."""
-        fim = engine.fim
-        assert fim is not None
         return [fim.prefix, fim.suffix, source[start], *after, fim.middle, *before]
 
     once(engine, prompt(0)[:40], 2)
@@ -68,7 +65,7 @@ def measure(engine: CTranslate2Engine, length: int, new: int) -> dict[str, tuple
     warm = [once(engine, prompt(0) + typed[: 4 + run], new) for run in range(RUNS)]
     beside = []
     for run in range(RUNS):
-        thread = threading.Thread(target=engine.prepare, args=(prompt(100 + run) + typed,))
+        thread = threading.Thread(target=engine.prepare_tokens, args=(prompt(100 + run) + typed,))
         thread.start()
         beside.append(once(engine, prompt(0) + typed[: 4 + run], new))
         thread.join()

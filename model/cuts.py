@@ -8,6 +8,7 @@ syntax tree, at every scale from a name to a class.
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import random
 import re
@@ -16,18 +17,12 @@ from itertools import pairwise
 from typing import Literal
 
 import tree_sitter
-import tree_sitter_java
-import tree_sitter_javascript
-import tree_sitter_python
+
+from santa_lsp import languages
 
 Unit = Literal["characters", "lines", "nodes"]
 Parts = tuple[str, str, str]
 
-_GRAMMARS: dict[str, Callable[[], object]] = {
-    "python": tree_sitter_python.language,
-    "java": tree_sitter_java.language,
-    "javascript": tree_sitter_javascript.language,
-}
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _BRACKET = re.compile(r"[()\[\]{}]")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -208,4 +203,5 @@ def _indent(line: str) -> int:
 
 @functools.cache
 def _parser(language: str) -> tree_sitter.Parser:
-    return tree_sitter.Parser(tree_sitter.Language(_GRAMMARS[language]()))
+    grammar = importlib.import_module(languages.language(language).grammar)
+    return tree_sitter.Parser(tree_sitter.Language(grammar.language()))

@@ -7,12 +7,6 @@ CORPUS is a folder written by model.corpus, or any folder of source files. DATA 
 [rows, n_positions + 1]; a row is the input and, shifted by one, the target), `tokenizer.json`, and
 `data.json`, which says how they were made. Every train file is a fair sample of the corpus and
 stays far under 50 MB: any of them may be left out, as when they travel to another machine.
-
-How examples are delimited in a row: documents are cut at line ends into pieces that fit a row, so
-no example is torn apart. An example ends with end-of-text, which appears nowhere else, and the next
-one starts after it. The one exception, a piece of a longer document that was left as it is, has no
-end-of-text and is always the last example of its row. Rows are filled up with `<fim-pad>`, which
-carries no loss and appears only at their end. Special ids never come from text.
 """
 
 from __future__ import annotations
@@ -21,13 +15,13 @@ import argparse
 import json
 import math
 import multiprocessing
-import random
 import shutil
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,138 +30,16 @@ from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
 from model.corpus.filters import is_documented
-from model.corpus.licences import without_header
-from model.fim import FimConfig, example
-from model.rows import DESCRIPTION, DataError, TokenRows, write_rows
+from model.fim import FimConfig
+from model.packing import PackConfig, Packer, examples_of, special_ids
+from model.rows import DESCRIPTION, DataError, write_rows
 from model.tokenizer import TokenizerError, load
-from santa_lsp.families.prompt import END_OF_TEXT, FimIds, find_dialect, path_comment
+from santa_lsp.models.files import replaced_folder
 
-__all__ = ["DataError", "PackConfig", "Packer", "TokenRows", "pack"]
-
-#: Room for the FIM tokens, end-of-text, and the tokens that cutting inside a word adds.
-SLACK = 10
 #: The weight of documents that explain themselves (`model.corpus.filters.is_documented`).
 DOCUMENTED = "documented"
 #: Token ids of one train file: 25 MB, about half of that compressed.
 SHARD_TOKENS = 12_582_912
-#: Rows that are filled up with further examples at the same time.
-OPEN_ROWS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class PackConfig:
-    n_positions: int
-    fim: FimConfig
-    seed: int
-    #: Passes over the documents, each cut differently; 0.3 takes three documents in ten.
-    epochs: float
-    #: One document in `validation_stride` is held out.
-    validation_stride: int = 100
-    #: Tokens of the shortest piece of a longer document; 0: pieces are as long as a row.
-    shortest_piece: int = 0
-    #: Factors on `epochs` by language, by package, and for what is `DOCUMENTED`; they multiply.
-    weights: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.n_positions <= SLACK:
-            raise ValueError(f"n_positions must be over {SLACK}, not {self.n_positions}")
-        if not 0 <= self.shortest_piece <= self.n_positions - SLACK:
-            raise ValueError(f"shortest_piece must be under {self.n_positions - SLACK}")
-        if self.epochs <= 0 or min(self.weights.values(), default=0) < 0:
-            raise ValueError("epochs must be over 0 and no weight under it")
-        if self.validation_stride < 2:
-            raise ValueError("validation_stride must be at least 2: else nothing is trained on")
-
-
-class Packer:
-    """Fills rows of n_positions + 1 ids with whole examples, each where it leaves least room."""
-
-    def __init__(self, n_positions: int, pad: int, end_of_text: int) -> None:
-        self.width, self.pad, self.end_of_text = n_positions + 1, pad, end_of_text
-        self.open: list[list[int]] = []
-
-    def add(self, ids: list[int]) -> Iterator[list[int]]:
-        """Yields the rows that are finished by this example."""
-        ids = ids[: self.width]
-        fitting = [row for row in self.open if len(row) + len(ids) <= self.width]
-        row = max(fitting, key=len, default=None)
-        if row is None:
-            row = []
-            self.open.append(row)
-        row.extend(ids)
-        if ids[-1] != self.end_of_text:  # nothing would tell where the next example starts
-            self.open.remove(row)
-            yield self._padded(row)
-        elif len(self.open) > OPEN_ROWS:
-            fullest = max(self.open, key=len)
-            self.open.remove(fullest)
-            yield self._padded(fullest)
-
-    def flush(self) -> Iterator[list[int]]:
-        """Yields the rows that are still open."""
-        while self.open:
-            yield self._padded(self.open.pop(0))
-
-    def _padded(self, row: list[int]) -> list[int]:
-        return row + [self.pad] * (self.width - len(row))
-
-
-def pieces(
-    text: str, tokenizer: Tokenizer, length: Callable[[], int]
-) -> Iterator[tuple[str, bool]]:
-    """`text` in pieces of about `length()` tokens at most, asked for each, cut at line ends; each
-    with "is last"."""
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    token, start = 0, 0
-    while token + (room := length()) < len(encoding):
-        span = encoding.token_to_chars(token + room)
-        assert span is not None  # there is such a token
-        limit = span[0]
-        end = text.rfind("\n", start + 1, limit) + 1 or limit
-        yield text[start:end], False
-        start = end
-        # A tokenizer may leave white space out of its tokens' offsets.
-        covered = (encoding.char_to_token(place) for place in range(start, len(text)))
-        token = max(token + 1, next((i for i in covered if i is not None), len(encoding)))
-    yield text[start:], True
-
-
-def special_ids(tokenizer: Tokenizer) -> tuple[FimIds, int]:
-    """A tokenizer's fill-in-the-middle ids and its end-of-text. Raises DataError without them."""
-    found = find_dialect(tokenizer.token_to_id)
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
-    if found is None or end_of_text is None:
-        raise DataError(
-            "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
-        )
-    return found[1], end_of_text
-
-
-def examples_of(
-    document: Document, tokenizer: Tokenizer, config: PackConfig, epoch: int
-) -> list[list[int]]:
-    """Token ids of a document's examples; each epoch is cut differently."""
-    fim, end_of_text = special_ids(tokenizer)
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
-    longest = config.n_positions + 1 - SLACK
-    if config.fim.path_comment:
-        longest -= len(encode(path_comment(document.language, document.path)))
-
-    def length() -> int:
-        if not config.shortest_piece:
-            return longest
-        return round(math.exp(rng.uniform(math.log(config.shortest_piece), math.log(longest))))
-
-    language, path = document.language, document.path
-    return [
-        example(text, language, path, encode, fim, end_of_text, config.fim, rng, ends)
-        for text, ends in pieces(without_header(document.text), tokenizer, length)
-    ]
 
 
 def _name_hash(document: Document) -> int:
@@ -231,10 +103,33 @@ def _work(job: tuple[Document, PackConfig, int]) -> tuple[Document, list[list[in
     return document, examples_of(document, _worker_tokenizer, config, epoch)
 
 
+class _Shards:
+    """Writes training rows into files of `SHARD_TOKENS`; `files` says what is in each."""
+
+    def __init__(self, folder: Path, n_positions: int) -> None:
+        self._folder, self._rows = folder, list[list[int]]()
+        self._most = max(1, SHARD_TOKENS // (n_positions + 1))
+        self.files: dict[str, dict[str, Any]] = {}
+
+    def add(self, rows: Iterable[list[int]]) -> None:
+        self._rows.extend(rows)
+        while len(self._rows) >= self._most:
+            self._write()
+
+    def close(self) -> None:
+        while self._rows:
+            self._write()
+
+    def _write(self) -> None:
+        name = f"train-{len(self.files):05}.npy.zst"
+        self.files[name] = write_rows(self._folder / name, self._rows[: self._most])
+        del self._rows[: self._most]
+
+
 def pack(
     documents: Iterable[Document], tokenizer_path: Path, out: Path, config: PackConfig, jobs: int
 ) -> dict[str, Any]:
-    """Write packed data and return what `data.json` says. The result does not depend on `jobs`.
+    """Write packed data and return the content of `data.json`. It does not depend on `jobs`.
 
     `documents` are read once for each epoch. `out` is replaced only once all is written. Raises
     DataError if it holds something else, or if the corpus is too small for one row.
@@ -242,62 +137,59 @@ def pack(
     if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
         raise DataError(f"{out} holds something other than packed data: give another folder")
     tokenizer = load(tokenizer_path)
-    fim, end_of_text = special_ids(tokenizer)
     if tokenizer.get_vocab_size() > 2**16:
         raise DataError(f"{tokenizer_path} has over {2**16} tokens, more than rows can hold")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    shutil.copyfile(tokenizer_path, partial / "tokenizer.json")
+    form, end_of_text = special_ids(tokenizer)
+    new_packer = partial(Packer, config.n_positions, form.pad, end_of_text)
+    with replaced_folder(out) as new:
+        shutil.copyfile(tokenizer_path, new / "tokenizer.json")
+        passes = _Passes(documents, config)
+        with multiprocessing.Pool(jobs, _start_worker, (tokenizer_path,)) as pool:
+            work = pool.imap(_work, passes, chunksize=16)
+            total = round(len(documents) * config.epochs) if isinstance(documents, Sized) else None
+            bar = tqdm(work, desc="pack", unit=" documents", total=total)
+            files, tokens = _write_rows(bar, new_packer, new, config)
+        description = {
+            "n_positions": config.n_positions,
+            "vocab_size": tokenizer.get_vocab_size(),
+            "documents": dict(passes.documents),
+            "held_out_documents": dict(passes.held_out),
+            "tokens": tokens,
+            "pack": asdict(config),
+            "files": files,
+        }
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    return description
 
-    packer = Packer(config.n_positions, fim.pad, end_of_text)
-    rows: list[list[int]] = []
+
+def _write_rows(
+    work: Iterable[tuple[Document, list[list[int]]]],
+    new_packer: Callable[[], Packer],
+    folder: Path,
+    config: PackConfig,
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Pack the examples of documents into files; what is in each, and tokens by language."""
+    shards, packer = _Shards(folder, config.n_positions), new_packer()
     held_out: dict[str, list[list[int]]] = {}  # examples by language
     tokens: Counter[str] = Counter()
-    shards: dict[str, dict[str, Any]] = {}
-    rows_of_shard = max(1, SHARD_TOKENS // (config.n_positions + 1))
-
-    def write_shard() -> None:
-        name = f"train-{len(shards):05}.npy.zst"
-        shards[name] = write_rows(partial / name, rows[:rows_of_shard])
-        del rows[:rows_of_shard]
-
-    with multiprocessing.Pool(jobs, _start_worker, (tokenizer_path,)) as pool:
-        passes = _Passes(documents, config)
-        work = pool.imap(_work, passes, chunksize=16)
-        total = round(len(documents) * config.epochs) if isinstance(documents, Sized) else None
-        for document, examples in tqdm(work, desc="pack", unit=" documents", total=total):
-            if is_held_out(document, config.validation_stride):
-                held_out.setdefault(document.language, []).extend(examples)
-                continue
-            for ids in examples:
-                tokens[document.language] += len(ids)
-                rows.extend(packer.add(ids))
-            while len(rows) >= rows_of_shard:
-                write_shard()
-    rows.extend(packer.flush())
-    if not rows and not shards:
+    for document, examples in work:
+        if is_held_out(document, config.validation_stride):
+            held_out.setdefault(document.language, []).extend(examples)
+            continue
+        for ids in examples:
+            tokens[document.language] += len(ids)
+            shards.add(packer.add(ids))
+    shards.add(packer.flush())
+    shards.close()
+    if not shards.files:
         raise DataError("no document is left to train on: the corpus is too small")
-    while rows:
-        write_shard()
+    files = dict(shards.files)
     for language, examples in held_out.items():
-        packer = Packer(config.n_positions, fim.pad, end_of_text)
-        found = [row for ids in examples for row in packer.add(ids)] + list(packer.flush())
+        packer = new_packer()
+        rows = [row for ids in examples for row in packer.add(ids)] + list(packer.flush())
         name = f"val-{language}.npy.zst"
-        shards[name] = write_rows(partial / name, found)
-    description = {
-        "n_positions": config.n_positions,
-        "vocab_size": tokenizer.get_vocab_size(),
-        "documents": dict(passes.documents),
-        "held_out_documents": dict(passes.held_out),
-        "tokens": dict(tokens),
-        "pack": asdict(config),
-        "files": shards,
-    }
-    (partial / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
-    return description
+        files[name] = write_rows(folder / name, rows)
+    return files, dict(tokens)
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -3,7 +3,7 @@
 With probability `fim_rate` a text is cut into prefix, middle and suffix, and with probability
 `spm_rate` the parts come in SPM order, else PSM; the parts are tokenized separately
 (arXiv:2301.03988 §4.2). The order of the parts is the serving path's own,
-`santa_lsp.prompt.assemble`.
+`santa_lsp.families.forms.PromptForm.assemble`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import random
 from dataclasses import dataclass
 
 from model.cuts import Unit, cut
-from santa_lsp.families.prompt import Encode, FimIds, Order, assemble, path_comment
+from santa_lsp.families.forms import ORDERS, PromptForm
+from santa_lsp.families.prompt import Encode, path_comment
 
 #: Share of the texts whose path comment has a path: an unnamed file has none.
 WITH_PATH = 0.8
@@ -24,7 +25,7 @@ class FimConfig:
 
     `line_rate` and `node_rate` are the shares of the cuts like an editor's and along syntax; the
     others are cuts at uniform characters. With `path_comment` every text begins with the line of
-    `santa_lsp.prompt.path_comment`.
+    `santa_lsp.families.prompt.path_comment`.
     """
 
     fim_rate: float = 0.5
@@ -53,7 +54,7 @@ def example(
     language: str,
     path: str,
     encode: Encode,
-    fim: FimIds,
+    form: PromptForm,
     end_of_text: int,
     config: FimConfig,
     rng: random.Random,
@@ -70,6 +71,8 @@ def example(
     if rng.random() >= config.fim_rate:
         return [*lead, *encode(text), *([end_of_text] if ends else [])]
     prefix, middle, suffix = cut(text, language, config.unit(rng), rng)
-    order: Order = "spm" if rng.random() < config.spm_rate else "psm"
-    prompt_ids = assemble(fim, order, lead + encode(prefix), encode(suffix))
+    spm = rng.random() < config.spm_rate
+    if form.order in ORDERS.values():  # others have one order alone
+        form = form.with_order("spm" if spm else "psm")
+    prompt_ids = form.assemble(lead + encode(prefix), encode(suffix))
     return [*prompt_ids, *encode(middle), end_of_text]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from santa_lsp.models.files import write_whole
+
 Line = dict[str, Any]
 
 
@@ -23,7 +25,7 @@ class RunLog:
 
         kept = [line for line in read_log(run) if line["step"] <= step]
         self.path = run / "log.jsonl"
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self.events = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, line: Line) -> None:

@@ -14,15 +14,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
 from model.corpus import CorpusError, Document, iter_documents
-from santa_lsp.families.prompt import END_OF_TEXT, HYPHEN
+from santa_lsp.models.files import write_whole
 
-SPECIAL_TOKENS = [
-    END_OF_TEXT,
-    HYPHEN.fim_prefix_token,
-    HYPHEN.fim_middle_token,
-    HYPHEN.fim_suffix_token,
-    HYPHEN.fim_pad_token,
-]
+#: SantaCoder's; santa_lsp.families.forms knows them by these names.
+SPECIAL_TOKENS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
 
 
 class TokenizerError(Exception):
@@ -84,9 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         documents = iter_documents(options.corpus)
         tokenizer = train(_sample(documents, options.sample_characters), options.vocab_size)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
         # Not with Tokenizer.save: a full disk is a plain Exception there.
-        options.output.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        write_whole(options.output, tokenizer.to_str(pretty=True))
     except (CorpusError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """The text of one open document, in step with the editor's and cheap to edit when large.
 
-The text is held as a list of lines, so that a keystroke costs what the edit costs and not what the
-document costs. A line ends at `\\n`, `\\r\\n` or `\\r` and nowhere else, as the LSP specification
+The text is held as a list of lines, so that the cost of a keystroke depends on the edit, not on the
+document. A line ends at `\\n`, `\\r\\n` or `\\r` and nowhere else, as the LSP specification
 says: `str.splitlines` also splits at form feeds, U+0085, U+2028 and others, and every position
 after one of those would be wrong.
 
@@ -25,7 +25,7 @@ Position = tuple[int, int]
 #: (start, end), the end exclusive.
 Range = tuple[Position, Position]
 
-#: What editors close by themselves when it is typed, and with what.
+#: From openers that editors close by themselves when they are typed, to their closers.
 AUTO_CLOSED = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
 
 #: A window starts at a multiple of this many lines (or, cut inside, of a quarter of its character
@@ -38,9 +38,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Document:
-    """One open document. Not thread-safe: take what you need of it before handing work over.
+    """One open document. Not thread-safe: hand its text to other threads, not the document.
 
-    `version` is the editor's, and whoever applies edits sets it; `language` is an LSP identifier.
+    `version` is the editor's; the caller of `apply` sets it. `language` is an LSP identifier.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Document:
 
     @property
     def newline(self) -> str:
-        """The line end used most, `"\\n"` when there is none: what inserted text needs."""
+        """The line end used most, for text to insert; `"\\n"` when there is none."""
         return max(self._line_ends, key=lambda end: self._line_ends[end])
 
     def apply(self, range: Range | None, text: str, encoding: Encoding = "utf-16") -> None:
@@ -105,7 +105,7 @@ class Document:
         if line < 0 or character < 0:
             return max(line, 0), 0
         content = _content(self._lines[line])
-        # Every code point is one unit or more, so what lies beyond `character` cannot matter.
+        # Every code point is one unit or more, so none beyond `character` matters.
         return line, _code_points(content[:character], character, encoding)
 
     def to_character(self, position: Position, encoding: Encoding) -> Position:

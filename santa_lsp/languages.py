@@ -1,10 +1,11 @@
-"""The programming languages that are known by name: one table, one row a language.
+"""The table of programming languages, a row each.
 
-A language that is not here is completed all the same, with the defaults of `Language`.
+A language without a row is completed with the defaults of `Language`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 _BRACKETS = ("{", "(", "[")
@@ -15,9 +16,9 @@ class Language:
     """`name` is LSP's identifier, `suffixes` are those of its files.
 
     `comment` opens a comment that ends with its line. A line that ends with one of `block_openers`
-    opens a block, which ends at a closing bracket, at one of the lines `block_closers`, or by its
-    indentation. `grammar` is the Python package with its tree-sitter grammar. `taught_as` is the
-    name under which models have seen it in a path comment, if not its own.
+    opens a block. The block ends at a closing bracket, at one of the lines `block_closers`, or by
+    its indentation. `grammar` is the Python package with the tree-sitter grammar. `taught_as` is
+    the language's name in the path comments that our models have learned, if not its own.
     """
 
     name: str
@@ -74,11 +75,27 @@ LANGUAGES = {
     )
 }
 
+#: Other names than LSP's, lower case: of models' cards, and of editors (Neovim's file types).
+_SPELLINGS = {
+    "bash": "shellscript",
+    "c#": "csharp",
+    "c++": "cpp",
+    "cs": "csharp",
+    "golang": "go",
+    "javascript.jsx": "javascriptreact",
+    "js": "javascript",
+    "ps1": "powershell",
+    "sh": "shellscript",
+    "shell": "shellscript",
+    "ts": "typescript",
+    "typescript.tsx": "typescriptreact",
+    "zsh": "shellscript",
+}
 _BY_SUFFIX = {suffix: each.name for each in LANGUAGES.values() for suffix in each.suffixes}
 
 
 def language(name: str) -> Language:
-    """The row of an LSP identifier; defaults under that name where there is none."""
+    """The row of an LSP identifier; the defaults under that name if there is none."""
     return LANGUAGES.get(name) or Language(name)
 
 
@@ -88,12 +105,34 @@ def language_of(path: str) -> str:
     return _BY_SUFFIX.get(dot + suffix.lower(), "plaintext")
 
 
+def known_languages(names: Iterable[str]) -> tuple[str, ...]:
+    """LSP identifiers of the languages that a model's card names, in any of their usual spellings.
+
+    Empty when it names none of the table ("code", "more than 80"): the model may know any.
+    """
+    found = (identifier(name.lower()) for name in names)
+    return tuple(dict.fromkeys(name for name in found if name in LANGUAGES))
+
+
+def identifier(name: str) -> str:
+    """LSP's identifier of a language that an editor or a model's card may call otherwise."""
+    return _SPELLINGS.get(name, name)
+
+
+def includes(names: Collection[str], name: str) -> bool:
+    """Whether a language is among `names`, itself or (`javascriptreact`) with its markup.
+
+    `*` stands for all, and so does an empty list.
+    """
+    return not names or "*" in names or name in names or name.removesuffix("react") in names
+
+
 def opens_block(name: str, line: str) -> bool:
-    """Whether a line of that language ends with something that opens a block."""
+    """Whether a line of that language ends with a block opener."""
     end = line.rstrip()
     for opener in language(name).block_openers:
         if end.endswith(opener):
             before = end[: -len(opener)]
             # A word such as `do` counts only as a whole word.
-            return not (opener.isalpha() and before[-1:].isalnum())
+            return not (opener.isalpha() and (before[-1:].isalnum() or before.endswith("_")))
     return False

@@ -1,9 +1,9 @@
 """The user's settings: fully defaulted, the same names in editor options and a TOML file.
 
-A field of `Settings` is a setting: its default, the JSON schema that a value must meet, and what it
-is for. The README's table and the VS Code extension's options are written from it
-(`python editors/write_settings.py`). A bad value never stops the server: it is reported by name,
-and the default is used.
+A field of `Settings` is a setting: its default, the JSON schema that a value must meet, and its
+purpose. `python editors/write_settings.py` writes the README's table and the VS Code extension's
+options from it. A bad value never stops the server: it is reported by name, and the default is
+used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from santa_lsp import EMBEDDED
 
-#: Files whose contents are secrets or that nobody wants completed.
+#: Files with secrets, and files that are generated.
 EXCLUDED = (
     ".env",
     ".env.*",
@@ -45,11 +45,11 @@ Schema = dict[str, Any]
 
 
 class SettingsError(Exception):
-    """A settings file that cannot be read; says what to do."""
+    """A settings file that cannot be read. The message names the remedy."""
 
 
 def _setting(default: Any, schema: Schema, purpose: str, alias: str = "") -> Any:
-    """`alias` is the setting's name in the release before; it still works."""
+    """`alias` is the setting's name in the release before, which still works."""
     return field(default=default, metadata={"schema": schema, "purpose": purpose, "alias": alias})
 
 
@@ -71,58 +71,64 @@ class Settings:
     model: str = _setting(
         EMBEDDED,
         {"type": "string", "minLength": 1},
-        "a model's name (`santa-lsp models list` shows them), or the full path of a model's folder",
+        "name of a model (`santa-lsp models list`), or full path of a model's folder",
     )
     device: str = _setting(
         "auto",
         _one_of("auto", "cpu", "cuda"),
-        "where the model computes; `auto` takes a graphics card that works",
+        "where the model is computed; `auto` takes a GPU that works, else the CPU",
     )
     compute_type: str = _setting(
         "default",
         _one_of(*COMPUTE_TYPES),
-        "number format that the model computes in; `default` is the one it was converted to",
+        "number format of the computation; `default` is the one that the model was converted to",
     )
     threads: int = _setting(
         0,
         _integer(0, 256),
-        "processor threads; 0 chooses the fastest, measured once for each machine and model while "
-        "you do not type",
+        "CPU threads; 0 takes the fastest number, which is measured once for each machine and "
+        "model, in idle time",
     )
     prefix_cache_memory_mb: int = _setting(
         512,
         _integer(0, 1_000_000),
-        "megabytes for what is kept from keystroke to keystroke; 0 keeps nothing",
+        "megabytes for the state of prompts kept from keystroke to keystroke; 0 keeps none",
         alias="anchorMemoryMb",
     )
     latency_budget_ms: int = _setting(
         400,
         _integer(50, 60_000),
-        "milliseconds for an answer: they bound prompt and completion by the measured speed "
-        "(`santa-lsp doctor` shows them)",
+        "milliseconds for an answer; they bound the length of prompt and completion by the "
+        "measured speed (`santa-lsp doctor` shows both)",
     )
     debounce_ms: str | int = _setting(
         "auto",
         {"type": ["string", "integer"], "pattern": "^auto$", "minimum": 0, "maximum": 5000},
-        "milliseconds that typing must pause before an automatic request is computed; `auto` waits "
-        "only when the next key would come before the answer, at most 150",
+        "milliseconds without a key before an automatic request is computed; `auto` waits, for "
+        "150 at most, only if the next key usually comes before the answer",
     )
-    max_new_tokens: int = _setting(64, _integer(1, 1024), "longest completion, in tokens")
+    max_new_tokens: int = _setting(64, _integer(1, 1024), "tokens of a completion at most")
     multiline: str = _setting(
         "auto",
         _one_of("auto", "always", "never"),
-        "whether completions may have several lines; `auto` goes past the line only where a block "
-        "begins",
+        "whether completions may have several lines; `auto` allows them only on an empty line and "
+        "where a block begins",
     )
     min_confidence: float = _setting(
         0.4,
         {"type": "number", "minimum": 0, "maximum": 1},
-        "least mean token probability of what is shown unasked",
+        "mean token probability from which a completion is shown unasked",
     )
     candidates: int = _setting(
         1,
         _integer(1, 8),
-        "completions to choose from when you ask by hand, computed in one batch",
+        "completions to choose from when you ask by hand",
+    )
+    languages: str | tuple[str, ...] = _setting(
+        "auto",
+        {"type": ["string", "array"], "pattern": "^auto$", "items": {"type": "string"}},
+        "languages that are completed unasked, by LSP identifier; `auto` takes those that the "
+        'served model knows, `["*"]` all',
     )
     exclude: tuple[str, ...] = _setting(
         EXCLUDED,
@@ -132,20 +138,20 @@ class Settings:
     fallback_completion: bool = _setting(
         True,
         _BOOLEAN,
-        "the completion in the ordinary list, for editors without inline completion",
+        "show the completion in the ordinary list, in editors without inline completion",
     )
     streaming: bool = _setting(
-        True, _BOOLEAN, "show a long completion while it is still computed, a piece at a time"
+        True, _BOOLEAN, "show a long completion piece by piece while it is computed"
     )
     log_level: str = _setting(
         "warning",
         _one_of("error", "warning", "info", "debug"),
-        "what the server logs, to stderr; the log never holds your code",
+        "detail of the server's log on stderr, which never holds your code",
     )
 
     @property
     def speed_key(self) -> str:
-        """The way to compute a model, for what is remembered of its speed."""
+        """The key of measured speeds for this way to compute a model."""
         usual = (self.device, self.compute_type) == ("auto", "default")
         return "" if usual else f"{self.device} {self.compute_type}"
 
@@ -188,6 +194,8 @@ def parse(given: object, base: Settings | None = None) -> tuple[Settings, list[s
             near = difflib.get_close_matches(str(option), _OPTIONS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(f"unknown setting {option!r} is ignored{hint}")
+        elif value is None:  # unset
+            continue
         elif not _meets(value, known.metadata["schema"]):
             default = getattr(base, known.name)
             problems.append(
@@ -210,7 +218,7 @@ def read_file(path: Path) -> tuple[Settings, list[str]]:
 
 
 def _meets(value: Any, schema: Schema) -> bool:
-    """Whether a value meets a schema, as far as the settings above need it."""
+    """Whether a value meets a schema; of JSON Schema, the parts that the settings use."""
     kind = schema["type"]
     if isinstance(kind, list):
         return any(_meets(value, {**schema, "type": each}) for each in kind)
@@ -230,9 +238,11 @@ def _meets(value: Any, schema: Schema) -> bool:
 
 
 def _in_words(schema: Schema) -> str:
-    """What a value must be, for a message."""
+    """The values that a schema allows, for a message."""
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
+    if "pattern" in schema and "items" in schema:
+        return f'"{schema["pattern"].strip("^$")}" or a list of strings'
     if "pattern" in schema:
         bounds = f"a whole number from {schema['minimum']} to {schema['maximum']}"
         return f'"{schema["pattern"].strip("^$")}" or {bounds}'

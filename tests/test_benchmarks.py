@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +14,19 @@ import pytest
 from gguf import GGUFReader, dequantize
 from safetensors.numpy import load_file
 
-from benchmarks import completions, line_tasks, llama_cpp, random_model, scaling
+from benchmarks import completions, line_tasks, llama_cpp, oracle, random_model, warm_keystroke
 from benchmarks.peers.santa_lsp import SantaLsp
+from benchmarks.studies import scaling
 from model import tokenizer
 from model.corpus import Document
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp.bench.client import Client
+from santa_lsp.completion.cache import CompletionCache
+from santa_lsp.completion.completer import Completer
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Limits, Stop
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from santa_lsp.models import open_model
+from santa_lsp.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +40,13 @@ def test_a_random_model_goes_on_with_words(made: random_model.RandomModel) -> No
     engine = CTranslate2Engine(open_model(made.model_dir), "cpu", threads=1)
     for prompt in ("import os\n", "def add(a, b):\n    return ", "for (int i = 0; i < 9; i++) {\n"):
         ids: list[int] = []
-        stream = engine.text_stream()
 
         def keep(token, ids=ids) -> bool:
             ids.append(token.id)
             return False
 
-        engine.generate(engine.encode(prompt), GenerationParameters(max_new_tokens=16), keep)
-        text = "".join(map(stream.step, ids))
+        engine.generate_tokens(engine.encode(prompt), Limits(16), keep)
+        text = "".join(map(engine.text_stream(), ids))
         assert len(ids) == 16
         assert len(set(ids)) > 6
         assert "\n" not in text
@@ -128,3 +136,58 @@ def test_a_place_takes_the_rest_of_a_line_of_code_away() -> None:
     for context, wanted in found:
         assert context.prefix + wanted + context.suffix == document.text
         assert context.line_prefix + wanted == "value = compute(1)"
+
+
+def test_a_threshold_lets_through_what_is_as_sure(engine, capsys) -> None:
+    context = CompletionContext("python", "a.py", "import os\nimport ", "\n", uri="a.py")
+    completer = Completer(engine, Settings(min_confidence=0.0), CompletionCache())
+    (said,) = completions.answer(completer, context).texts
+    completions.print_thresholds(completer, iter([(context, said)] * 4), 4)
+    assert "| 0.0 | 1.000 | 1.000 |" in capsys.readouterr().out
+
+
+def test_a_warm_key_is_timed_beside_a_cold_one(engine) -> None:
+    found = warm_keystroke.measure(engine, 64, 2)
+    assert set(found) == {"cold", "warm", "beside"}
+    assert all(0 < first <= last for first, last in found.values())
+
+
+def said(right: float, prefix: str) -> str:
+    """The oracle's text of 16 tokens at most after a prefix, without its pauses."""
+    pieces: list[str] = []
+
+    def keep(piece) -> bool:
+        pieces.append(piece.text)
+        return False
+
+    context = CompletionContext("python", "a.py", prefix, "\n")
+    oracle.Oracle(right).generate(context, Limits(16), keep, Stop())
+    return "".join(pieces)
+
+
+def test_the_oracle_says_what_a_session_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oracle.time, "sleep", lambda seconds: None)
+    text = max(oracle.typed(), key=len)
+    start, rest = text[:60], text[60:]
+    assert said(1.0, start) == rest[: 16 * oracle.TOKEN]
+    assert said(0.0, start).startswith("something_else()")
+
+
+def test_counts_are_written_while_an_editor_is_served(tmp_path: Path) -> None:
+    file = tmp_path / "counts.json"
+    client = Client.start([sys.executable, "-m", "benchmarks.counting_server", str(file)])
+    try:
+        client.initialize({"minConfidence": 0})
+        client.open("file:///a.py", "import os\nimport ")
+        client.wait_for(client.inline_completion("file:///a.py", (1, 7)))
+        until(lambda: file.exists() and json.loads(file.read_text())["requests"] == 1)
+        assert client.close() == 0
+    finally:
+        client.kill()
+
+
+def until(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -13,6 +13,7 @@ import torch
 
 from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
+from santa_lsp.families.forms import SPM
 from tests.support import reference
 
 Model = reference.GPTBigCodeForCausalLM
@@ -217,14 +218,20 @@ def test_quantizations_stay_near(tmp_path: Path, quantization: str, most: float)
     assert models.open_model(output).size < 0.7 * models.open_model(full).size
 
 
-@pytest.mark.parametrize("dialect", reference.FIM_TOKENS)
-def test_the_dialect_is_found(tmp_path: Path, dialect: str) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "form"), [("hyphen", "santacoder"), ("underscore", "starcoder"), ("none", None)]
+)
+def test_the_form_is_found(tmp_path: Path, dialect: str, form: str | None) -> None:
     model = reference.random_model()
     write_single_safetensors(model, tmp_path / "checkpoint")
     reference.write_tokenizer(tmp_path / "checkpoint", dialect)
-    card = models.open_model(convert(tmp_path / "checkpoint", tmp_path / "model", name="x")).card
-    assert card["fim_dialect"] == (None if dialect == "none" else dialect)
-    assert card["order"] == (None if dialect == "none" else "spm")
+    found = models.open_model(convert(tmp_path / "checkpoint", tmp_path / "model", name="x"))
+    if form is None:
+        assert found.prompt_format is None
+    else:
+        assert found.prompt_format is not None
+        assert found.prompt_format["form"] == form
+        assert found.prompt_format["order"] == list(SPM)  # both were taught it
 
 
 @pytest.mark.parametrize(

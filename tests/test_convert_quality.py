@@ -11,11 +11,16 @@ import pytest
 from tokenizers import Tokenizer
 
 from benchmarks.int8_quality import compare
-from santa_lsp.families.prompt import HYPHEN, find_dialect
+from santa_lsp.families.forms import find_form
 from santa_lsp.models import embedded_directory
+from santa_lsp.models.machine import instruction_sets
 
 #: A tokenizer.json with SantaCoder's vocabulary, where there is one.
 TOKENIZER = os.environ.get("SANTA_LSP_SANTACODER_TOKENIZER", "")
+
+
+#: A processor with products of four int8 numbers computes them exactly; AVX2 rounds the weights.
+EXACT = {"amx_int8", "avx512_vnni", "avx_vnni", "asimddp"} & set(instruction_sets())
 
 
 def test_int8_computation_changes_little() -> None:
@@ -23,8 +28,8 @@ def test_int8_computation_changes_little() -> None:
     found = compare(embedded_directory(), embedded_directory(), text)
     assert found["tokens"] > 3000
     assert found["perplexity_float32"] < 1000
-    assert abs(found["perplexity_change"]) <= 0.005
-    assert found["argmax_agreement"] >= 0.95
+    assert abs(found["perplexity_change"]) <= (0.005 if EXACT else 0.04)
+    assert found["argmax_agreement"] >= (0.95 if EXACT else 0.9)
 
 
 @pytest.mark.skipif(not TOKENIZER, reason="SANTA_LSP_SANTACODER_TOKENIZER names no tokenizer.json")
@@ -33,6 +38,6 @@ def test_golden_ids_of_santacoders_tokenizer() -> None:
     ids = tokenizer.encode("def fibonnaci(", add_special_tokens=False).ids
     assert ids == [563, 24240, 78, 2658, 64, 2819, 7]
     assert tokenizer.token_to_id("<|endoftext|>") == 49152
-    found = find_dialect(tokenizer.token_to_id)
-    assert found is not None
-    assert found[0] == HYPHEN
+    form = find_form(tokenizer.token_to_id, {})
+    assert form is not None
+    assert (form.name, form.order_name) == ("santacoder", "spm")

@@ -7,12 +7,11 @@ from typing import Any
 import ctranslate2
 import pytest
 
-from santa_lsp import models
-from santa_lsp.completion.engine import EngineError, GenerationParameters
+from santa_lsp import EMBEDDED, models
+from santa_lsp.completion.engine import EngineError, Limits
+from santa_lsp.engines import load_engine
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.models import EMBEDDED
-from santa_lsp.server import build_server
-from santa_lsp.settings import Settings
+from tests.support.editor import Desk
 
 OUT_OF_MEMORY = RuntimeError("CUDA failed with error out of memory")
 
@@ -65,11 +64,8 @@ def load(device: str = "auto", compute_type: str = "default") -> CTranslate2Engi
 
 def complete(engine: CTranslate2Engine) -> int:
     tokens: list[int] = []
-    engine.generate(
-        engine.encode("import "),
-        GenerationParameters(3),
-        lambda token: bool(tokens.append(token.id)),
-    )
+    ids = engine.encode("import ")
+    engine.generate_tokens(ids, Limits(3), lambda token: bool(tokens.append(token.id)))
     return len(tokens)
 
 
@@ -114,25 +110,14 @@ def test_a_gpu_that_fails_at_first_is_left_with_a_notice(gpu: Gpu, fault: str, d
     assert complete(engine)
 
 
-async def test_the_user_is_told_of_a_gpu_that_fails(
-    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_user_is_told_of_a_gpu_that_fails(gpu: Gpu) -> None:
     gpu.fail_loading = True
-    said: list[str] = []
-    server = build_server(Settings(), [])
-    monkeypatch.setattr(server, "say", lambda kind, message: said.append(message))
-    monkeypatch.setattr(server, "send_status", lambda: None)
-    monkeypatch.setattr(server, "_begin_progress", _no_progress)
-    await server.load_model()
-    assert len(said) == 1
-    assert "runs on the CPU, because the GPU failed" in said[0]
-    gpu.fail_loading = False
-    await server.load_model()
-    assert len(said) == 1
-
-
-async def _no_progress(title: str) -> None:
-    """The client shows none."""
+    desk = await Desk.loading(load_engine, threads=1)
+    for _ in range(2):  # the second load succeeds, and there is nothing to tell
+        await desk.session.load_model()
+        (told,) = desk.editor.told("window/showMessage")
+        assert "runs on the CPU, because the GPU failed" in told["message"]
+        gpu.fail_loading = False
 
 
 def test_a_gpu_that_fills_up_later_is_left_with_an_error(gpu: Gpu) -> None:

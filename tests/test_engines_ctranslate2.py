@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from santa_lsp.completion.engine import GenerationParameters, Token
+from santa_lsp.completion.engine import Limits
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.engines.local import Token
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +20,7 @@ def generated(engine: CTranslate2Engine, text: str, most: int, stop_at: int = 10
         tokens.append(token)
         return len(tokens) >= stop_at
 
-    engine.generate(engine.encode(text), GenerationParameters(most), on_token)
+    engine.generate_tokens(engine.encode(text), Limits(most), on_token)
     return tokens
 
 
@@ -39,9 +40,9 @@ def test_sampling_differs_and_greedy_does_not(engine: CTranslate2Engine) -> None
     seen = set()
     for _ in range(8):
         tokens: list[int] = []
-        engine.generate(
+        engine.generate_tokens(
             engine.encode("x = "),
-            GenerationParameters(6, temperature=1.5),
+            Limits(6, temperature=1.5),
             lambda token, tokens=tokens: bool(tokens.append(token.id)),  # type: ignore[misc]
         )
         seen.add(tuple(tokens))
@@ -56,9 +57,7 @@ def test_candidates_begin_with_the_likeliest_first_tokens(engine: CTranslate2Eng
         seen[token.candidate].append(token)
         return token.candidate == 1 and len(seen[1]) == 2
 
-    engine.generate(
-        engine.encode("import os\nimport "), GenerationParameters(5, candidates=3), on_token
-    )
+    engine.generate_tokens(engine.encode("import os\nimport "), Limits(5, candidates=3), on_token)
     assert [token.id for token in seen[0]] == [token.id for token in greedy]
     assert [token.log_prob for token in seen[0]] == pytest.approx(
         [token.log_prob for token in greedy], abs=0.05
@@ -72,7 +71,7 @@ def test_candidates_begin_with_the_likeliest_first_tokens(engine: CTranslate2Eng
 
 def test_more_than_n_positions_is_refused(engine: CTranslate2Engine) -> None:
     with pytest.raises(ValueError, match="n_positions"):
-        engine.generate([5] * engine.n_positions, GenerationParameters(1), lambda token: True)
+        engine.generate_tokens([5] * engine.n_positions, Limits(1), lambda token: True)
 
 
 def test_an_error_of_the_caller_comes_back_to_the_caller(engine: CTranslate2Engine) -> None:
@@ -80,16 +79,8 @@ def test_an_error_of_the_caller_comes_back_to_the_caller(engine: CTranslate2Engi
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        engine.generate(engine.encode("x"), GenerationParameters(4), fail)
+        engine.generate_tokens(engine.encode("x"), Limits(4), fail)
     assert generated(engine, "x = ", 2)  # and the engine still works
-
-
-def test_text_comes_out_in_whole_characters(engine: CTranslate2Engine) -> None:
-    text = 'print("é😀漢字", 123)\n\tx'
-    stream = engine.text_stream()
-    parts = [stream.step(token) for token in engine.encode(text)]
-    assert "".join(parts) == text
-    assert all("\ufffd" not in part for part in parts)
 
 
 @pytest.mark.parametrize("kept", ["local", "global"])
@@ -97,11 +88,11 @@ def test_a_process_that_used_the_model_ends_well(kept: str) -> None:
     """CTranslate2 aborts the process when its threads outlive the interpreter."""
     script = f"""
 from santa_lsp.engines import load_engine
-from santa_lsp.completion.engine import GenerationParameters
+from santa_lsp.completion.engine import Limits
 from santa_lsp.settings import Settings
 def use():
     engine = load_engine(Settings(threads=1))
-    engine.generate([7, 8, 9], GenerationParameters(4), lambda token: False)
+    engine.generate_tokens([7, 8, 9], Limits(4), lambda token: False)
     return engine
 {"engine = use()" if kept == "global" else "use()"}
 """

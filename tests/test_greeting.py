@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from santa_lsp.server import build_server
 from santa_lsp.server.greeting import greet
+from santa_lsp.server.handlers import build_server
 from santa_lsp.settings import Settings
 
 VSCODE: dict[str, Any] = {
@@ -123,7 +123,7 @@ class Replies(list[dict[str, Any]]):
 
 
 def reply_of_pygls(params: object) -> dict[str, Any]:
-    server = build_server(Settings(), [])
+    server = build_server(Settings())
     replies = Replies()
     server.protocol.set_writer(replies, include_headers=False)
     server.protocol.receive({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})

@@ -4,187 +4,186 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
-from santa_lsp.server.worker import ModelThread
 
-from santa_lsp.completion.completer import Completion
-from santa_lsp.completion.engine import GenerationParameters, Token
-from santa_lsp.completion.statistics import Statistics, Work
-from santa_lsp.server.prefetch import Ahead, following
-from santa_lsp.server.typing_speed import Rhythm
+from santa_lsp.completion.completer import Completer, Outcome
+from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Stop
+from santa_lsp.completion.statistics import Statistics
+from santa_lsp.server.model import ServedModel
+from santa_lsp.server.prefetch import Prefetcher, following
+from santa_lsp.server.typing_speed import TypingSpeed
 from santa_lsp.settings import Settings
-from tests.conftest import CURSOR, at_cursor
-from tests.support.scripted_engine import ScriptedEngine
+from tests.support.cursor import CURSOR, at_cursor
+from tests.support.editor import until
+from tests.support.scripted_engine import HeldEngine, ScriptedEngine
 
 
-class Slow(ScriptedEngine):
-    """Says the next character when it is allowed to; keeps what it was asked to prepare."""
+class Preparing(ScriptedEngine):
+    """Keeps the contexts that it prepares; each may end when the test says so."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, held: bool = False) -> None:
         super().__init__(text)
-        self.allowed = threading.Semaphore(0)
-        self.prepared: list[list[int]] = []
-        self.prepares: threading.Semaphore | None = None  # how many may end
+        self.prepared: list[CompletionContext] = []
+        self.may_end = threading.Semaphore(0 if held else 1000)
 
-    def prepare(self, prompt_ids: Sequence[int]) -> int:
-        self.prepared.append(list(prompt_ids))
-        if self.prepares is not None:
-            self.prepares.acquire()
-        return len(prompt_ids)
-
-    def generate(
-        self,
-        prompt_ids: Sequence[int],
-        parameters: GenerationParameters,
-        on_token: Callable[[Token], bool],
-    ) -> int:
-        def when_allowed(token: Token) -> bool:
-            self.allowed.acquire()
-            return on_token(token)
-
-        return super().generate(prompt_ids, parameters, when_allowed)
+    def prepare(self, context: CompletionContext, stop: Stop) -> int:
+        self.prepared.append(context)
+        self.may_end.acquire()
+        return len(context.prefix)
 
 
-async def ahead_of(engine: ScriptedEngine) -> tuple[Ahead, ModelThread, Statistics]:
-    statistics = Statistics()
-    model = ModelThread(lambda settings: engine, lambda *arguments: True, statistics)
+@pytest.fixture
+async def held() -> AsyncIterator[HeldEngine]:
+    """An engine whose every piece the test allows; nothing waits for it at the end."""
+    engine = HeldEngine("value")
+    yield engine
+    engine.go_on()
+
+
+class Typist(TypingSpeed):
+    """Rests at the cursor after so many seconds."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__()
+        self._pause = pause
+
+    def pause(self) -> float:
+        return self._pause
+
+
+async def prefetching(
+    engine: ScriptedEngine, pause: float = 0.0
+) -> tuple[Prefetcher, Completer, Statistics]:
+    model, statistics = ServedModel(lambda settings: engine), Statistics()
     await model.load(Settings())
-    return Ahead(model, Rhythm()), model, statistics
+    assert model.completer is not None
+    return Prefetcher(model, Typist(pause), statistics), model.completer, statistics
 
 
-def shown(cursor: str, text: str) -> list[str]:
+def expected(cursor: str, text: str) -> list[str]:
     """The texts with their cursor of what is expected after a completion."""
     return [each.prefix + CURSOR + each.suffix for each in following(at_cursor(cursor), text)]
 
 
-def test_what_follows_a_completion() -> None:
-    assert shown("x = f(║)\n", "a") == ["x = f(a║)\n"]
-    assert shown("    x = ║\ny\n", "1") == ["    x = 1║\ny\n", "    x = 1\n    ║\ny\n"]
-    block = "class A:\n  def f(self):\n║"
-    assert shown(block, "  if x:")[1] == "class A:\n  def f(self):\n  if x:\n    ║"
+@pytest.mark.parametrize(
+    ("cursor", "says", "after"),
+    [
+        ("x = f(║)\n", "a", ["x = f(a║)\n"]),
+        ("    x = ║\ny\n", "1", ["    x = 1║\ny\n", "    x = 1\n    ║\ny\n"]),
+        (
+            "class A:\n  def f(self):\n║",
+            "  if x:",
+            ["class A:\n  def f(self):\n  if x:║", "class A:\n  def f(self):\n  if x:\n    ║"],
+        ),
+        ("def f():\n║", "    ", ["def f():\n    ║"]),
+    ],
+)
+def test_what_follows_a_completion(cursor: str, says: str, after: list[str]) -> None:
+    assert expected(cursor, says) == after
 
 
-async def test_what_was_computed_ahead_answers_the_request() -> None:
-    engine = ScriptedEngine("value")
-    ahead, model, statistics = await ahead_of(engine)
+async def test_what_was_prefetched_answers_the_request_and_is_counted() -> None:
+    prefetcher, completer, statistics = await prefetching(ScriptedEngine("value"))
     context = at_cursor("x = ║")
-    ahead.expect([context])
-    await ahead.arrival(context)
-    found = model.recall(context)
-    assert found is not None
-    assert (found.text, found.source) == ("value", "prefetched")
-    statistics.used(found.unused_tokens)
-    tokens = statistics.as_dict({})["tokens"]
-    assert tokens["prefetched"] == found.unused_tokens > 0
-    assert tokens["wasted"] == tokens["prefilled"] == 0
+    prefetcher.expect([context])
+    await prefetcher.arrival(context)
+    assert completer.recall(context) == Outcome(("value",), source="prefetched")
+    await until(lambda: statistics.tokens["prefetched"])
+    assert statistics.tokens["prefetched"] == len("x = ") + len("value")
+    assert statistics.tokens["prefilled"] == statistics.tokens["generated"] == 0
 
 
-async def test_what_nobody_asks_for_is_counted_as_wasted() -> None:
-    ahead, _, statistics = await ahead_of(ScriptedEngine("value"))
+async def test_a_request_waits_for_what_is_being_computed_for_it(held: HeldEngine) -> None:
+    prefetcher, completer, _ = await prefetching(held)
     context = at_cursor("x = ║")
-    ahead.expect([context])
-    await ahead.arrival(context)
-    tokens = statistics.as_dict({})["tokens"]
-    assert tokens["wasted"] == tokens["prefetched"] > 0
-
-
-async def test_a_request_waits_for_what_is_being_computed_for_it() -> None:
-    engine = Slow("value")
-    ahead, model, _ = await ahead_of(engine)
-    context = at_cursor("x = ║")
-    ahead.expect([context])
-    waiting = asyncio.create_task(ahead.arrival(context))
+    prefetcher.expect([context])
+    waiting = asyncio.create_task(prefetcher.arrival(context))
     await asyncio.sleep(0)
     assert not waiting.done()
-    engine.allowed.release(99)
+    held.go_on()
     await waiting
-    assert model.recall(context) is not None
-    assert len(engine.prompts) == 1
+    assert completer.recall(context) is not None
+    assert len(held.contexts) == 1
 
 
-async def test_work_ahead_stops_at_the_next_token_and_nobody_waits_for_it() -> None:
-    engine = Slow("value")
-    ahead, model, _ = await ahead_of(engine)
+async def test_nobody_waits_for_what_was_not_expected(held: HeldEngine) -> None:
+    prefetcher, _, _ = await prefetching(held)
+    prefetcher.expect([at_cursor("x = ║")])
+    await prefetcher.arrival(at_cursor("y = ║"))
+
+
+async def test_prefetching_stops_at_the_next_piece_and_nobody_waits_for_it(
+    held: HeldEngine,
+) -> None:
+    prefetcher, completer, _ = await prefetching(held)
     first, second = at_cursor("x = ║"), at_cursor("x = 1\n║")
-    ahead.expect([first, second])
-    engine.allowed.release()
-    while len(engine.said) < 2:
-        await asyncio.sleep(0.001)
-    waiting = asyncio.create_task(ahead.arrival(second))
+    prefetcher.expect([first, second])
+    held.go_on(1)
+    await until(lambda: held.said == "v")
+    waiting = asyncio.create_task(prefetcher.arrival(second))
     await asyncio.sleep(0)
-    ahead.give_way()
+    prefetcher.give_way()
     await waiting
-    # Somebody waits for the model now, and is not kept by the work that has not ended.
-    engine.allowed.release(99)
-    result = await model.complete(at_cursor("y = ║"), threading.Event(), lambda text: None, Work())
-    assert isinstance(result, Completion)
-    assert model.recall(first) is model.recall(second) is None
-    assert len(engine.prompts) == 2
+    # The user waits for the model now, and is not kept by the prefetch that has not ended.
+    held.go_on()
+    outcome = await asyncio.to_thread(completer.complete, at_cursor("y = ║"))
+    assert outcome.texts == ("value",)
+    assert completer.recall(first) is completer.recall(second) is None
+    assert [context.prefix for context in held.contexts] == ["x = ", "y = "]
 
 
-async def test_expecting_the_same_again_starts_nothing_anew() -> None:
-    engine = Slow("value")
-    ahead, *_ = await ahead_of(engine)
+async def test_expecting_the_same_again_starts_nothing_anew(held: HeldEngine) -> None:
+    prefetcher, _, _ = await prefetching(held)
     context = at_cursor("x = ║")
-    ahead.expect([context])
-    ahead.expect([context])
-    engine.allowed.release(99)
-    await ahead.arrival(context)
-    ahead.expect([context])
-    await ahead.arrival(context)
-    assert len(engine.prompts) == 1
+    prefetcher.expect([context])
+    prefetcher.expect([context])
+    held.go_on()
+    await prefetcher.arrival(context)
+    prefetcher.expect([context])
+    await prefetcher.arrival(context)
+    assert len(held.contexts) == 1
 
 
-async def test_an_anchor_is_computed_where_the_cursor_rests(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Rhythm, "pause", lambda self: 0.02)
-    engine = Slow("value")
-    ahead, *_ = await ahead_of(engine)
+async def test_a_prefix_is_cached_where_the_cursor_rests() -> None:
+    engine = Preparing("value")
+    prefetcher, _, statistics = await prefetching(engine, pause=0.02)
     for text in ("a║", "ab║", "abc║"):  # keys, each before the pause is over
-        ahead.rest(lambda text=text: at_cursor(text))  # type: ignore[misc]
-    while not engine.prepared:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.05)
-    assert [prompt[-3:] for prompt in engine.prepared] == [[97, 98, 99]]
+        prefetcher.cursor_moved(lambda text=text: at_cursor(text))  # type: ignore[misc]
+    await until(lambda: statistics.tokens["prefetched"])
+    assert [context.prefix for context in engine.prepared] == ["abc"]
+    assert statistics.tokens["prefetched"] == 3
 
 
-async def test_nothing_is_prepared_in_a_file_that_is_excluded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Rhythm, "pause", lambda self: 0.0)
-    engine = Slow("value")
-    ahead, model, _ = await ahead_of(engine)
-    ahead.rest(lambda: at_cursor("KEY=║", path="/home/.env"))
-    await asyncio.sleep(0.02)
-    await model.prepare(at_cursor("a║"))
+async def test_nothing_is_cached_for_a_document_that_was_closed_meanwhile() -> None:
+    engine = Preparing("value")
+    prefetcher, _, _ = await prefetching(engine)
+    looks: list[None] = []
+    prefetcher.cursor_moved(lambda: looks.append(None))
+    await until(lambda: looks)
+    prefetcher.cursor_moved(lambda: at_cursor("a║"))
+    await until(lambda: engine.prepared)
     assert len(engine.prepared) == 1
 
 
-async def test_nothing_piles_up_behind_a_long_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_piles_up_behind_a_long_prefill() -> None:
     """Places that the cursor has left meanwhile are not prepared; and no request waits for it."""
-    monkeypatch.setattr(Rhythm, "pause", lambda self: 0.0)
-    engine = Slow("value")
-    engine.prepares = threading.Semaphore(0)
-    ahead, model, _ = await ahead_of(engine)
+    engine = Preparing("value", held=True)
+    prefetcher, completer, _ = await prefetching(engine)
     for text in ("a║", "ab║", "abc║", "abcd║"):
-        ahead.rest(lambda text=text: at_cursor(text))  # type: ignore[misc]
-        while not engine.prepared:
-            await asyncio.sleep(0.001)
+        prefetcher.cursor_moved(lambda text=text: at_cursor(text))  # type: ignore[misc]
+        await until(lambda: engine.prepared)
         await asyncio.sleep(0.01)
     context = at_cursor("x = ║")
-    ahead.expect([context])
-    await ahead.arrival(context)  # it has not begun: at once
-    ahead.give_way()
-    engine.allowed.release(99)
-    assert isinstance(
-        await model.complete(context, threading.Event(), lambda text: None, Work()), Completion
-    )
+    prefetcher.expect([context])
+    await prefetcher.arrival(context)  # it has not begun: at once
+    prefetcher.give_way()
+    outcome = await asyncio.to_thread(completer.complete, context)
+    assert outcome.texts == ("value",)
     assert len(engine.prepared) == 1
-    engine.prepares.release(99)
-    while len(engine.prepared) < 2:
-        await asyncio.sleep(0.001)
+    engine.may_end.release(1000)
+    await until(lambda: len(engine.prepared) == 2)
     await asyncio.sleep(0.02)
-    assert [prompt[-1] for prompt in engine.prepared] == [ord("a"), ord("d")]
+    assert [context.prefix for context in engine.prepared] == ["a", "abcd"]

@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from santa_lsp import models
+from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.context import CompletionContext
-from santa_lsp.completion.engine import GenerationParameters, Token
+from santa_lsp.completion.engine import Limits
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
-from santa_lsp.families import prompt
-from santa_lsp.models import EMBEDDED
-from tests.conftest import CURSOR, at_cursor
+from santa_lsp.engines.local import Token
+from santa_lsp.families.forms import ORDERS
+from tests.support.cursor import CURSOR, at_cursor
 
 BEFORE = "".join(f"def value_{i}(self, a):\n    return self.a[{i}] + a\n\n" for i in range(24))
 AFTER = "\n\n\ndef main():\n    for item in items:\n        print(item)\n" * 6
-PARAMETERS = GenerationParameters(6)
+LIMITS = Limits(6)
+
+
+def load(order: str = "spm", **options: Any) -> CTranslate2Engine:
+    """The embedded model, as if its card said that order."""
+    model = models.find(EMBEDDED)
+    assert model.prompt_format is not None
+    said = {**model.prompt_format, "order": list(ORDERS[order])}
+    return CTranslate2Engine(
+        replace(model, card={**model.card, "prompt_format": said}), threads=1, **options
+    )
 
 
 @pytest.fixture
 def reusing() -> CTranslate2Engine:
-    return CTranslate2Engine(models.find(EMBEDDED), threads=1)
+    return load()
 
 
-def prompt_of(engine: CTranslate2Engine, text: str, order: prompt.Order = "spm") -> list[int]:
-    budget = engine.n_positions - PARAMETERS.max_new_tokens
-    return prompt.build(at_cursor(text), engine.encode, engine.fim, order, budget)
+def prompt_of(engine: CTranslate2Engine, text: str) -> list[int]:
+    return engine.prompt(at_cursor(text), engine.n_positions - LIMITS.new_tokens)
 
 
 def generated(
-    engine: CTranslate2Engine, ids: list[int], parameters: GenerationParameters = PARAMETERS
+    engine: CTranslate2Engine, ids: list[int], limits: Limits = LIMITS
 ) -> tuple[list[Token], int]:
     """The tokens, and how many of the prompt's were reused."""
     tokens: list[Token] = []
-    reused = engine.generate(ids, parameters, lambda token: bool(tokens.append(token)))
+    reused = engine.generate_tokens(ids, limits, lambda token: bool(tokens.append(token)))
     return tokens, reused
 
 
@@ -50,7 +62,9 @@ def assert_same(tokens: list[Token], others: list[Token]) -> None:
             return
 
 
-def test_a_keystroke_computes_only_what_comes_after_the_anchor(reusing: CTranslate2Engine) -> None:
+def test_a_keystroke_computes_only_what_comes_after_the_cached_prefix(
+    reusing: CTranslate2Engine,
+) -> None:
     typed = "    result = self.total(values)"
     assert generated(reusing, prompt_of(reusing, BEFORE + "\n" + CURSOR + AFTER))[1] == 0
     for length in range(1, len(typed) + 1):
@@ -59,17 +73,17 @@ def test_a_keystroke_computes_only_what_comes_after_the_anchor(reusing: CTransla
         assert len(ids) - reused <= 1 + len(reusing.encode("\n" + typed[:length]))
 
 
-def test_what_was_typed_since_is_anchored_while_nobody_waits(reusing: CTranslate2Engine) -> None:
+def test_what_was_typed_since_is_cached_while_nobody_waits(reusing: CTranslate2Engine) -> None:
     generated(reusing, prompt_of(reusing, BEFORE + CURSOR + AFTER))
     typed = "".join(f"\nvalue = other + {i}" for i in range(6))
     ids = prompt_of(reusing, BEFORE + typed + CURSOR + AFTER)
     before = reusing.reusable(ids)
-    assert reusing.prepare(ids) > before
+    assert reusing.prepare_tokens(ids) > before
     assert reusing.reusable(ids) >= len(ids) - len(reusing.encode("\nvalue = other + 5"))
-    assert reusing.prepare(ids) == 0  # once is enough
+    assert reusing.prepare_tokens(ids) == 0  # once is enough
 
 
-def test_a_bracket_that_an_editor_closes_by_itself_does_not_undo_the_anchor(
+def test_a_bracket_that_an_editor_closes_by_itself_does_not_undo_the_prefix(
     reusing: CTranslate2Engine,
 ) -> None:
     """`(` puts a `)` after the cursor, and so at another start of the prompt: both are kept."""
@@ -86,11 +100,10 @@ def test_a_bracket_that_an_editor_closes_by_itself_does_not_undo_the_anchor(
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_both_orders_reuse_what_stands_before_the_cursor(order: prompt.Order) -> None:
-    engine = CTranslate2Engine(models.find(EMBEDDED), threads=1)
-    engine._anchors._order = order  # as if its card said so
+def test_both_orders_reuse_what_stands_before_the_cursor(order: str) -> None:
+    engine = load(order)
     for text in ("x = ", "x = val"):
-        ids = prompt_of(engine, BEFORE + text + CURSOR + "\n", order)
+        ids = prompt_of(engine, BEFORE + text + CURSOR + "\n")
         reused = generated(engine, ids)[1]
     assert len(ids) - reused <= 12
 
@@ -138,84 +151,76 @@ ACTIONS = st.tuples(
 )
 
 
-@pytest.fixture(scope="module")
-def small_memory() -> CTranslate2Engine:
-    """An engine that has to drop its anchors again and again.
+#: An engine for each order.
+Engines = Callable[[str], CTranslate2Engine]
 
-    It computes in float32: int8 rounds, and a difference in the last bit of a sum, which depends on
-    how many tokens are computed at a time, becomes one in the third digit.
+
+@pytest.fixture(scope="module")
+def small_memory() -> Engines:
+    """Engines that have to drop their cached prefixes again and again.
+
+    They compute in float32: int8 rounds, and a difference in the last bit of a sum, which depends
+    on how many tokens are computed at a time, becomes one in the third digit.
     """
-    return CTranslate2Engine(
-        models.find(EMBEDDED), compute_type="float32", threads=1, anchor_bytes=2_000_000
-    )
+    return cache(lambda order: load(order, compute_type="float32", prefix_cache_bytes=2_000_000))
 
 
 @settings(max_examples=6, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12), order=st.sampled_from(["psm", "spm"]))
 def test_reuse_never_changes_an_answer(
-    small_memory: CTranslate2Engine,
-    actions: list[tuple[str, str, int, bool]],
-    order: prompt.Order,
+    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: str
 ) -> None:
-    check_edits(small_memory, actions, order)
+    check_edits(small_memory(order), actions)
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, phases=[Phase.generate])
 @given(actions=st.lists(ACTIONS, min_size=8, max_size=40), order=st.sampled_from(["psm", "spm"]))
 def test_reuse_never_changes_an_answer_in_long_sessions(
-    small_memory: CTranslate2Engine,
-    actions: list[tuple[str, str, int, bool]],
-    order: prompt.Order,
+    small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: str
 ) -> None:
-    check_edits(small_memory, actions, order)
+    check_edits(small_memory(order), actions)
 
 
-def check_edits(
-    engine: CTranslate2Engine,
-    actions: list[tuple[str, str, int, bool]],
-    order: prompt.Order,
-) -> None:
+def check_edits(engine: CTranslate2Engine, actions: list[tuple[str, str, int, bool]]) -> None:
     """After each edit, and after idle time where there was some, the answer is as without reuse."""
     editor = Editor()
-    budget = engine.n_positions - PARAMETERS.max_new_tokens
     for kind, text, amount, rests in actions:
         context = editor.act(kind, text, amount)
-        ids = prompt.build(context, engine.encode, engine.fim, order, budget)
-        expected, _ = generated(engine, ids, GenerationParameters(6, reuse=False))
+        ids = engine.prompt(context, engine.n_positions - LIMITS.new_tokens)
+        expected, _ = generated(engine, ids, replace(LIMITS, reuse=False))
         assert_same(generated(engine, ids)[0], expected)
         if rests:
-            engine.prepare(ids)
+            engine.prepare_tokens(ids)
             assert_same(generated(engine, ids)[0], expected)
-        assert 0 <= engine.anchor_counts().bytes <= 2_000_000
+        assert 0 <= engine.cache_counts.bytes <= 2_000_000
 
 
 def test_memory_stays_within_the_budget_and_is_given_back() -> None:
-    engine = CTranslate2Engine(models.find(EMBEDDED), threads=1, anchor_bytes=3_000_000)
+    engine = load(prefix_cache_bytes=3_000_000)
     for number in range(40):
         ids = prompt_of(engine, f"# {number}\n" + BEFORE[:1000] + CURSOR + "\n")
         if number % 2:
-            engine.prepare(ids)
+            engine.prepare_tokens(ids)
         else:
             generated(engine, ids)
-        assert engine.anchor_counts().bytes <= 3_000_000
-    counts = engine.anchor_counts()
+        assert engine.cache_counts.bytes <= 3_000_000
+    counts = engine.cache_counts
     assert counts.dropped > 0
     assert counts.built > counts.dropped
 
 
 def test_no_memory_means_no_reuse() -> None:
-    engine = CTranslate2Engine(models.find(EMBEDDED), threads=1, anchor_bytes=0)
+    engine = load(prefix_cache_bytes=0)
     ids = prompt_of(engine, BEFORE + CURSOR)
     assert [generated(engine, ids)[1] for _ in range(2)] == [0, 0]
-    assert engine.prepare(ids) == 0
-    assert engine.anchor_counts().built == 0
+    assert engine.prepare_tokens(ids) == 0
+    assert engine.cache_counts.built == 0
 
 
 #: In a process of its own: what others have given back would be used first.
 GROW = """
 from santa_lsp import models
-from santa_lsp.completion.engine import GenerationParameters
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
 def resident():
@@ -223,12 +228,14 @@ def resident():
     return 1024 * int(line.split()[1])
 
 engine = CTranslate2Engine(models.find("santa-mini"), threads=1)
+form = engine.format.form
 ids = engine.encode("value = other(1)\\n" * 200)[:440]
 for number in range(-8, 60):
     if number == 0:
-        before, counted = resident(), engine.anchor_counts().bytes
-    engine.prepare([engine.fim.prefix, number + 300, engine.fim.middle, *ids])
-print(resident() - before, engine.anchor_counts().bytes - counted)
+        before, counted = resident(), engine.cache_counts.bytes
+    prompt = form.assemble(ids, [number + 300])
+    engine.prepare_tokens(prompt)
+print(resident() - before, engine.cache_counts.bytes - counted)
 """
 
 

@@ -26,7 +26,7 @@ from santa_lsp.protocol.framing import MAX_BODY, Framing, Malformed
 from santa_lsp.protocol.messages import describe_error
 from tests.support.lsp_client import LspClient, LspError, frame
 
-SERVER = [sys.executable, str(Path(__file__).with_name("protocol_server.py"))]
+SERVER = [sys.executable, "-m", "tests.support.protocol_server"]
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
 URI = "file:///project/a.py"
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from model.languages import SUFFIXES
+
 from .build import sift
-from .documents import LANGUAGES, TABLE_FILE, Corpus, CorpusError, Document
+from .documents import TABLE_FILE, Corpus, CorpusError, Document
 from .sources import own_source
 
-__all__ = ["LANGUAGES", "CorpusError", "Document", "iter_documents"]
+__all__ = ["CorpusError", "Document", "iter_documents"]
 
 
 def iter_documents(path: str | Path) -> Iterable[Document]:
@@ -35,5 +37,5 @@ def iter_documents(path: str | Path) -> Iterable[Document]:
         raise CorpusError(f"{folder} does not exist: `python -m model.corpus build` makes a corpus")
     documents = [document for document, _ in sift(own_source(folder)).documents]
     if not documents:
-        raise CorpusError(f"no .py, .java or .js file under {folder} passes the filters")
+        raise CorpusError(f"no {', '.join(SUFFIXES)} file under {folder} passes the filters")
     return documents

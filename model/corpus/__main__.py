@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 from tqdm import tqdm
+
+from model.evaluation_data import VARIABLE, default_folder
 
 from . import __doc__ as description
 from .build import build, check_replaceable
@@ -27,7 +28,6 @@ from .sources import Source, own_source, standard_library
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-EVAL_DIR_VARIABLE = "SANTA_EVAL_DIR"
 DEFAULT_DOWNLOADS = platformdirs.user_cache_path("santa-lsp") / "corpus"
 
 
@@ -82,7 +82,7 @@ def run_check(options: argparse.Namespace) -> None:
     """Report the documents of a corpus that overlap evaluation data or are held out."""
     index = _evaluation_index(options.eval_dir)
     if index is None:
-        raise CorpusError(f"needs the evaluation data: give --eval-dir or set {EVAL_DIR_VARIABLE}")
+        raise CorpusError(f"needs the evaluation data: give --eval-dir or set {VARIABLE}")
     corpus = Corpus(options.corpus)
     held_out = read_manifest(options.manifest).held_out
     n_documents, findings = 0, 0
@@ -136,8 +136,8 @@ def _fetch_sources(projects: tuple[Project, ...], options: argparse.Namespace) -
 
 
 def _evaluation_index(eval_dir: Path | None) -> EvaluationIndex | None:
-    folder = eval_dir or os.environ.get(EVAL_DIR_VARIABLE)
-    return EvaluationIndex(read_evaluation_texts(Path(folder))) if folder else None
+    folder = eval_dir or default_folder()
+    return EvaluationIndex(read_evaluation_texts(folder)) if folder else None
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:
@@ -215,7 +215,7 @@ def _add_manifest(command: argparse.ArgumentParser) -> None:
 def _add_eval_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--eval-dir", type=Path, metavar="DIR",
-        help=f"evaluation data to keep out of the corpus (default: ${EVAL_DIR_VARIABLE})",
+        help=f"evaluation data to keep out of the corpus (default: ${VARIABLE})",
     )  # fmt: skip
 
 

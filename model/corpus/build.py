@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,18 +13,14 @@ from typing import Any
 
 import zstandard
 
+from model.languages import LANGUAGES, SUFFIXES, language_of
+from santa_lsp.models.files import replaced_folder
+
 from .decontaminate import EvaluationIndex, Overlap, words
-from .documents import (
-    LANGUAGE_OF_SUFFIX,
-    LANGUAGES,
-    TABLE_FILE,
-    CorpusError,
-    Document,
-    write_shards,
-)
+from .documents import TABLE_FILE, CorpusError, Document, write_shards
 from .duplicates import Fingerprint, Seen, fingerprint
 from .evidence import Evidence
-from .filters import FILTERS, OWN_FILTERS, language_of
+from .filters import FILTERS, OWN_FILTERS
 from .licences import copyright_lines
 from .manifest import STANDARD_LIBRARY
 from .notice import Notice
@@ -187,7 +182,7 @@ def build(
         raise CorpusError(
             f"no source file passed the filters, nothing to write: {reasons}"
             if removed
-            else f"no {', '.join(LANGUAGE_OF_SUFFIX)} file found, nothing to write"
+            else f"no {', '.join(SUFFIXES)} file found, nothing to write"
         )
     table: Table = {
         "languages": {
@@ -202,15 +197,11 @@ def build(
         "held_out": sorted(held_out),
         "packages": packages,
     }
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_shards(partial, (decompressor.decompress(kept[key]) for key in sorted(kept)))
-    (partial / "NOTICE").write_text(str(notice), encoding="utf-8")
-    text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-    (partial / TABLE_FILE).write_text(text, encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with replaced_folder(out) as new:
+        write_shards(new, (decompressor.decompress(kept[key]) for key in sorted(kept)))
+        (new / "NOTICE").write_text(str(notice), encoding="utf-8")
+        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+        (new / TABLE_FILE).write_text(text, encoding="utf-8")
     return table
 
 

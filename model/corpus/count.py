@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+
+from santa_lsp.models.files import write_whole
 
 from .build import OWN, Table
 from .documents import TABLE_FILE, Corpus
@@ -29,10 +30,7 @@ def read_table(folder: Path) -> Table:
 
 def write_table(folder: Path, table: Table) -> None:
     """Replace ``corpus.json``, whole or not at all."""
-    partial = folder / (TABLE_FILE + ".partial")
-    text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / TABLE_FILE)
+    write_whole(folder / TABLE_FILE, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 
 def count_tokens(folder: Path, tokenizer: Tokenizer) -> Table:

@@ -9,14 +9,6 @@ from pathlib import Path
 
 import zstandard
 
-LANGUAGES = ("python", "java", "javascript")
-LANGUAGE_OF_SUFFIX = {
-    ".py": "python",
-    ".java": "java",
-    ".js": "javascript",
-    ".mjs": "javascript",
-    ".cjs": "javascript",
-}
 SHARD_BYTES = 64 * 2**20  # of text: about 13 MB compressed, easily moved between machines
 TABLE_FILE = "corpus.json"
 

@@ -11,7 +11,8 @@ import string
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from .documents import LANGUAGE_OF_SUFFIX
+from model.languages import language_of
+
 from .licences import HEADER_CHARACTERS, header_forbids
 
 MAX_BYTES = 2**20  # The Stack's own limit; larger sources are data
@@ -62,11 +63,6 @@ _COMMENTS = {
     "java": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_TRIPLE}|{_STRING}"),
     "javascript": re.compile(rf"(?P<comment>//[^\n]*|/\*[\s\S]*?\*/)|{_STRING}|`(?:\\.|[^`\\])*`"),
 }
-
-
-def language_of(path: str) -> str | None:
-    """The language of a path by its suffix, or None if it is not a source file of ours."""
-    return LANGUAGE_OF_SUFFIX.get(PurePosixPath(path).suffix.lower())
 
 
 def comment_share(text: str, language: str) -> float:

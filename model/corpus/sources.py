@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pathspec
 
+from model.languages import language_of
+
 from .archives import Wanted, read_archive
 from .documents import CorpusError
 from .evidence import is_evidence
-from .filters import MAX_BYTES, language_of
+from .filters import MAX_BYTES
 from .manifest import Project
 
 

@@ -4,7 +4,7 @@
 
 With --json a run that was interrupted goes on where it stopped when the command is given again,
 and a finished one is shown without running it again.
-Without --data the data come from the folder that SANTA_LSP_EVAL names.
+Without --data the data come from the folder that SANTA_EVAL_DIR names.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from model.evaluate import compare, report, table
 from model.evaluate.code_to_text import CodeToText
 from model.evaluate.fim import Fim
 from model.evaluate.multipl_e import MultiPLE
-from model.evaluate.run import read_result, run, write_whole
+from model.evaluate.run import read_result, run
 from model.evaluate.task import EvaluateError, Subject, Task, positive
 from model.evaluate.typing import Typing
+from model.evaluation_data import VARIABLE
 from model.execution import ExecutionError
 from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.engine import EngineError
+from santa_lsp.models.files import write_whole
 
 TASKS: tuple[Task, ...] = (Fim(), MultiPLE(), CodeToText(), Typing())
 
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     for task in TASKS:
         own = commands.add_parser(task.name, help=task.summary, description=task.summary)
         own.add_argument("--model", default=EMBEDDED, metavar="NAME|DIR")
-        own.add_argument("--data", type=Path, metavar="FILE|DIR", help="default: $SANTA_LSP_EVAL")
+        own.add_argument("--data", type=Path, metavar="FILE|DIR", help=f"default: ${VARIABLE}")
         own.add_argument("--limit", type=positive, metavar="N", help="items, evenly spread")
         own.add_argument("--threads", type=int, default=0, help="as the server's setting")
         add_outputs(own)

@@ -24,7 +24,6 @@ from santa_lsp.engines.local import LocalEngine, Token
 from santa_lsp.families.prompt import prefix_window
 
 MAX_NEW_TOKENS = 64
-LANGUAGES = ("python", "java", "javascript")
 QUESTION = "The goal of this function is to:\n"
 OPENINGS = {"python": '\n""" ', "java": "\n/* ", "javascript": "\n/* "}
 METRIC = "smoothed BLEU-4"
@@ -54,7 +53,7 @@ class CodeToText:
     batch_size = 32
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--language", choices=LANGUAGES, default="python")
+        parser.add_argument("--language", choices=tuple(OPENINGS), default="python")
 
     def load(self, arguments: argparse.Namespace) -> Workload:
         place, language = files.location(arguments.data), arguments.language
@@ -93,7 +92,7 @@ def without_docstring(code: str, docstring: str) -> str:
 
 def first_line(engine: LocalEngine, text: str) -> str:
     """The first line that is not blank of the text's greedy continuation. Raises EngineError."""
-    ids = prefix_window(text, engine.encode, engine.n_positions - MAX_NEW_TOKENS)
+    ids = prefix_window(text, engine.locate, engine.n_positions - MAX_NEW_TOKENS)
     stream, said = engine.text_stream(), ""
 
     def on_token(token: Token) -> bool:

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.evaluate.task import EvaluateError, Workload
+from model.languages import LANGUAGES
 from santa_lsp.bench.session import Session, Step
 from santa_lsp.languages import language_of
-
-LANGUAGES = ("python", "java", "javascript")
 
 MOST_LINES = 8
 MOST_CHARACTERS = 400

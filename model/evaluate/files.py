@@ -5,20 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from model.evaluate.task import EvaluateError
-
-VARIABLE = "SANTA_LSP_EVAL"
+from model.evaluation_data import VARIABLE, default_folder
 
 
 def location(data: Path | None) -> Path:
-    """The file or folder of --data, by default the folder of SANTA_LSP_EVAL; EvaluateError."""
-    named = data or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    """The file or folder of --data, by default that of SANTA_EVAL_DIR. Raises EvaluateError."""
+    named = data or default_folder()
     if named is None:
         raise EvaluateError(f"no data: give --data FILE|DIR, or set {VARIABLE} to the folder")
     if not named.exists():

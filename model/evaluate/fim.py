@@ -13,18 +13,17 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import get_args
 
 from model.evaluate import infilling, programs
 from model.evaluate.infilling import Gap
 from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder, Sampler
 from model.evaluate.statistics import mean_rows
-from model.evaluate.task import Answer, Record, Row, Subject, Workload
+from model.evaluate.task import Answer, EvaluateError, Record, Row, Subject, Workload
 from santa_lsp.completion.cache import CompletionCache
 from santa_lsp.completion.completer import Completer
 from santa_lsp.completion.context import CompletionContext
-from santa_lsp.families.prompt import Order
+from santa_lsp.families.forms import ORDERS
 from santa_lsp.settings import Settings
 
 #: The paper's limit for a line; longer gaps have room for the longest of OpenAI's.
@@ -53,7 +52,7 @@ class Fim:
             "--language", nargs="+", choices=infilling.LANGUAGES, help="default: all there are"
         )
         parser.add_argument(
-            "--order", nargs="+", choices=get_args(Order), help="default: the model's own"
+            "--order", nargs="+", choices=sorted(ORDERS), help="default: the model's own"
         )
         parser.add_argument(
             "--decoding",
@@ -74,7 +73,10 @@ class Fim:
 
     @contextmanager
     def answering(self, subject: Subject, arguments: argparse.Namespace) -> Iterator[Answer]:
-        orders = arguments.order or [subject.model.order]
+        form = subject.engine.format.form
+        if form is None:
+            raise EvaluateError(f"{subject.model.name} was not taught to fill in the middle")
+        orders = arguments.order or [form.order_name]
         running = nullcontext() if arguments.no_run else Programs(arguments)
 
         def ask(gaps: Sequence[Gap], decoding: str) -> list[Record]:
@@ -83,7 +85,8 @@ class Fim:
             records = []
             for order in orders:
                 engine = subject.engine
-                engine.format = dataclasses.replace(engine.format, order=order)
+                if order in ORDERS:
+                    engine.format = dataclasses.replace(engine.format, form=form.with_order(order))
                 recorder = Recorder(engine, sampler, temperature, top_p)
                 said = list(fill(recorder, gaps))
                 found = [

@@ -18,7 +18,6 @@ from model.evaluate.task import EvaluateError, Workload
 
 Kind = Literal["single-line", "multi-line", "random-span", "random-span-light"]
 KINDS: tuple[Kind, ...] = ("single-line", "multi-line", "random-span", "random-span-light")
-LANGUAGES = ("python", "java", "javascript")
 
 #: File names by set; `find` looks in all folders below --data.
 _PATTERNS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -29,6 +28,8 @@ _PATTERNS: dict[tuple[str, str], tuple[str, ...]] = {
     ("single-line", "java"): ("humaneval_java.jsonl*",),
     ("single-line", "javascript"): ("humaneval_js.jsonl*", "humaneval_javascript.jsonl*"),
 }
+#: Those that there are data for.
+LANGUAGES = tuple(dict.fromkeys(language for _, language in _PATTERNS))
 _COMMENT_STARTS = ("//", "/*", "*/", "* ", "#")
 
 

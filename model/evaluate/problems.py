@@ -16,8 +16,6 @@ from typing import Any
 from model.evaluate import files
 from model.evaluate.task import EvaluateError, Workload
 
-BENCHMARKS = ("humaneval", "mbpp")
-LANGUAGES = ("python", "javascript", "java")
 PYTHON_STOPS = ("\ndef", "\n#", "\nif", "\nclass")
 
 _PATTERNS = {
@@ -28,6 +26,9 @@ _PATTERNS = {
     ("mbpp", "javascript"): ("mbpp-js.jsonl*",),
     ("mbpp", "java"): ("mbpp-java.jsonl*",),
 }
+#: Those that there are data for.
+BENCHMARKS = tuple(dict.fromkeys(benchmark for benchmark, _ in _PATTERNS))
+LANGUAGES = tuple(dict.fromkeys(language for _, language in _PATTERNS))
 
 
 @dataclass(frozen=True, slots=True)

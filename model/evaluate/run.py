@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from model.evaluate.task import EvaluateError, Record, Row, Subject, Task, Workload
+from santa_lsp.models.files import write_whole
 
 FORMAT = 1
 #: Arguments that change where a result goes or how fast it comes, never what it is.
@@ -111,19 +111,11 @@ def partial_path(file: Path) -> Path:
     return file.with_name(file.name + ".partial")
 
 
-def write_whole(file: Path, text: str) -> None:
-    """All or nothing: a reader, or a full disk, never leaves half a file. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 class Partial:
-    """The batches that are done, on disk. `records` and `items` are what an earlier run left."""
+    """The finished batches, on disk. `records` and `items` are those of an earlier run.
+
+    It is written line by line rather than whole: an interrupted run continues from its lines.
+    """
 
     def __init__(self, file: Path, identity: dict[str, Any]) -> None:
         """Raises EvaluateError when `file` has an unfinished run of something else."""
@@ -151,8 +143,8 @@ class Partial:
                 f"{self._path} is an unfinished run with another {' and '.join(differs)}: "
                 "remove it, or write to another file"
             )
-        # A last line that was cut short goes.
-        self._path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        # Without the last line, if it was cut short.
+        write_whole(self._path, "".join(line + "\n" for line in lines))
 
     def append(self, items: int, records: Sequence[Record]) -> None:
         """Raises OSError."""

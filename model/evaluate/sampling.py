@@ -16,7 +16,7 @@ from santa_lsp.completion.engine import Cost, Engine, EngineError, Limits, Piece
 from santa_lsp.engines.ctranslate2 import SMALL
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.engines.local import LocalEngine, Token
-from santa_lsp.families.prompt import END_OF_TEXT, prefix_window
+from santa_lsp.families.prompt import prefix_window
 
 #: Samples computed together.
 BATCH = 32
@@ -35,6 +35,7 @@ class Sampler:
         ctranslate2.set_random_seed(zlib.crc32(f"{seed} {name}".encode()))
         model = subject.model
         self._n_positions = model.n_positions
+        self._stop_tokens = list(model.stop_tokens)
         self._tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
         self._tokenizer.encode_special_tokens = True
         threads = subject.threads or (1 if model.size < SMALL else 0)
@@ -46,7 +47,7 @@ class Sampler:
         Where text and `limits.new_tokens` together exceed n_positions, fewer tokens are generated,
         and of a text longer than 3/4 of n_positions the end is seen.
         """
-        ids = prefix_window(text, self._encode, 3 * self._n_positions // 4)
+        ids = prefix_window(text, self._locate, 3 * self._n_positions // 4)
         room = min(limits.new_tokens, self._n_positions - len(ids))
         fitting = dataclasses.replace(limits, new_tokens=room)
         said: list[str] = []
@@ -60,9 +61,9 @@ class Sampler:
         """One sample, up to end-of-text or the limit."""
         return self._generate(prompt_ids, 1, limits, ()).tokens[0]
 
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+    def _locate(self, text: str) -> tuple[list[int], list[int]]:
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        return found.ids, [start for start, _ in found.offsets]
 
     def _generate(
         self,
@@ -73,7 +74,7 @@ class Sampler:
     ) -> _Stopping:
         """All but the prompt's last token is computed once for all rows."""
         tokens = [self._tokenizer.id_to_token(number) for number in prompt_ids]
-        found = _Stopping(self._tokenizer, rows, stops)
+        found = _Stopping(self._tokenizer, rows, self._stop_tokens, stops)
         try:
             self._generator.generate_batch(
                 [tokens[-1:]] * rows,
@@ -85,7 +86,7 @@ class Sampler:
                 sampling_topk=1 if limits.temperature == 0 else 0,
                 sampling_topp=limits.top_p,
                 sampling_temperature=limits.temperature or 1.0,
-                end_token=END_OF_TEXT,
+                end_token=self._stop_tokens,
                 callback=found,
             )
         except RuntimeError as error:
@@ -96,16 +97,18 @@ class Sampler:
 class _Stopping:
     """The callback: keeps each row's tokens and text and ends it when the text holds a stop."""
 
-    def __init__(self, tokenizer: Tokenizer, rows: int, stops: Sequence[str]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, rows: int, ends: Sequence[str], stops: Sequence[str]
+    ) -> None:
         self.texts = [""] * rows
         self.tokens: list[list[Token]] = [[] for _ in range(rows)]
         self._tokenizer, self._stops = tokenizer, stops
-        self._end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+        self._ends = {tokenizer.token_to_id(token) for token in ends}
         self._streams = [DecodeStream(skip_special_tokens=True) for _ in range(rows)]
         self._longest = max(map(len, stops), default=0)
 
     def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
-        if result.token_id == self._end_of_text:
+        if result.token_id in self._ends:
             return True
         row = result.batch_id
         self.tokens[row].append(Token(result.token_id, result.log_prob or 0.0))

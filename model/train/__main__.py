@@ -25,6 +25,7 @@ from model.train.loop import FROM_INITIAL, Trainer
 from model.train.repository import is_packed, pack_sources
 from model.train.schedule import decay_start
 from santa_lsp.convert import ConvertError
+from santa_lsp.models.files import restore_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +62,8 @@ def start(options: argparse.Namespace, world: World | None = None) -> Trainer:
 
 def _new(options: argparse.Namespace, world: World) -> Trainer:
     out: Path = options.out
-    if (out / "checkpoint").exists() or (out / "checkpoint.old").exists():
+    restore_folder(out / "checkpoint")
+    if (out / "checkpoint").exists():
         raise TrainError(f"{out} already holds a run; add --resume or choose another --out")
     if options.data is None:
         raise TrainError("--data is missing: a folder by model.data or, with --init-from, of code")

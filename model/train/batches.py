@@ -13,7 +13,6 @@ from model.rows import TokenRows
 from model.train.config import TrainConfig
 from model.train.distributed import World
 from model.train.errors import TrainError
-from santa_lsp.families.prompt import FimIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Batches:
     """A step's rows, shared out among the processes. The step alone decides which rows it has."""
 
     def __init__(
-        self, rows: TokenRows, fim: FimIds, end_of_text: int, config: TrainConfig, world: World
+        self, rows: TokenRows, pad: int, end_of_text: int, config: TrainConfig, world: World
     ) -> None:
         """Raises TrainError for data or processes that do not fit the batch."""
         if len(rows) < config.batch_size:
@@ -46,7 +45,7 @@ class Batches:
                 f"batch_size {config.batch_size} cannot be shared by {world.size} processes"
             )
         self.rows, self.config, self.world = rows, config, world
-        self.fim, self.end_of_text = fim, end_of_text
+        self.pad, self.end_of_text = pad, end_of_text
         self.share = config.batch_size // world.size
         self.size = min(config.micro_batch_size or self.share, self.share)
 
@@ -64,7 +63,7 @@ class Batches:
         """Rows of ids [B, T + 1]; padding carries no loss."""
         ids = torch.as_tensor(rows, dtype=torch.long).to(self.world.device)
         inputs, targets = ids[:, :-1], ids[:, 1:]
-        targets = targets.masked_fill(targets == self.fim.pad, -1)
+        targets = targets.masked_fill(targets == self.pad, -1)
         if not self.config.document_masks:
             return Batch(inputs, targets, None)
         documents = self._documents(ids)
@@ -72,6 +71,6 @@ class Batches:
         return Batch(inputs, targets, documents[:, :-1])
 
     def _documents(self, ids: Tensor) -> Tensor:
-        """Numbers of the examples in a row: model.data ends each with end-of-text but the last."""
+        """[B, T + 1], the number of each token's example: end-of-text ends all but a row's last."""
         ends = ids == self.end_of_text
         return ends.cumsum(dim=1) - ends.long()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from model.train.distributed import World
 from model.train.errors import TrainError
 from model.train.lora import merged, save_adapters
 from model.transformer import ModelConfig
+from santa_lsp.models.files import replaced_folder, restore_folder
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -58,51 +58,37 @@ def save_checkpoint(
     progress: Progress,
     world: World,
 ) -> None:
-    """Every process calls it, the first one writes; the old checkpoint goes when the new one is
-    complete. `companions` are copied into it. Raises TrainError when it cannot be written."""
+    """Every process calls it, and the first one writes. The new checkpoint replaces the old one
+    when it is complete; `companions` are copied into it. Raises TrainError if writing fails."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     # Neither the model nor its adapters have state that is no tensor.
     tensors = cast(dict[str, Tensor], get_model_state_dict(module, options=options))
     state = get_optimizer_state_dict(module, optimizers, options=options)
     if world.is_first:
-        new = folder.with_name(f"{folder.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
         try:
-            if progress.config.lora_rank:
-                save_adapters(new / "adapter", tensors, progress.config, model)
-                tensors = merged(tensors, progress.config)
-            write_checkpoint(new, tensors, model)
-            for file in companions:
-                shutil.copyfile(file, new / file.name)
-            (new / "train.json").write_text(json.dumps(dataclasses.asdict(progress), indent=1))
-            torch.save(state, new / "state.pt")
+            with replaced_folder(folder) as new:
+                if progress.config.lora_rank:
+                    save_adapters(new / "adapter", tensors, progress.config, model)
+                    tensors = merged(tensors, progress.config)
+                write_checkpoint(new, tensors, model)
+                for file in companions:
+                    shutil.copyfile(file, new / file.name)
+                (new / "train.json").write_text(json.dumps(dataclasses.asdict(progress), indent=1))
+                torch.save(state, new / "state.pt")
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors on disk
-            shutil.rmtree(new, ignore_errors=True)
             kept = read_progress(folder).step if folder.exists() else None
             raise TrainError(
                 f"the checkpoint of step {progress.step} cannot be written to {folder}: {error}; "
                 + (f"that of step {kept} is kept: " if kept is not None else "")
                 + "make room and go on with --resume"
             ) from error
-        _replace(new, folder)
     world.wait()
-
-
-def _replace(new: Path, folder: Path) -> None:
-    """A kill between the two renames leaves `.old`, which `find_checkpoint` puts back."""
-    old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def find_checkpoint(run: Path, name: str = "checkpoint") -> Path:
     """Raises TrainError when the run has none."""
-    folder, old = run / name, run / f"{name}.old"
-    if not folder.exists() and old.exists():
-        os.replace(old, folder)
+    folder = run / name
+    restore_folder(folder)
     if not (folder / "train.json").is_file():
         raise TrainError(f"{run} has no {name} to resume; start it without --resume")
     return folder

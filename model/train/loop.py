@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from model.packing import special_ids
 from model.plot import plot
-from model.rows import TokenRows
+from model.rows import DataError, TokenRows
 from model.runlog import Line, RunLog
 from model.tokenizer import load as load_tokenizer
 from model.train.batches import Batch, Batches
@@ -33,7 +34,6 @@ from model.train.samples import title_of, write_samples
 from model.train.schedule import decay_start, learning_rate
 from model.train.speed import choose_precision, flops_per_token, peak_flops, worth_compiling
 from model.transformer import ModelConfig, Transformer
-from santa_lsp.families.prompt import END_OF_TEXT, find_dialect
 
 #: In a run's folder: what its checkpoints take over from the initial model.
 FROM_INITIAL = "from"
@@ -57,14 +57,11 @@ class Trainer:
         self.length: int = self.rows.description["n_positions"]
         self.tokenizer_path = data / "tokenizer.json"
         self.tokenizer = load_tokenizer(self.tokenizer_path)
-        found = find_dialect(self.tokenizer.token_to_id)
-        if found is None:
-            raise TrainError(f"{self.tokenizer_path} has no fill-in-the-middle tokens")
-        self.fim = found[1]
-        end_of_text = self.tokenizer.token_to_id(END_OF_TEXT)
-        if end_of_text is None:
-            raise TrainError(f"{self.tokenizer_path} has no token {END_OF_TEXT}")
-        self.batches = Batches(self.rows, self.fim, end_of_text, config, self.world)
+        try:
+            self.form, end_of_text = special_ids(self.tokenizer)
+        except DataError as error:
+            raise TrainError(f"{self.tokenizer_path}: {error}") from error
+        self.batches = Batches(self.rows, self.form.pad, end_of_text, config, self.world)
         torch.manual_seed(config.seed)
         self.model = initial or Transformer(
             ModelConfig.santacoder(
@@ -277,7 +274,7 @@ class Trainer:
                 title_of(self.step, losses),
                 self.model.eval(),
                 self.tokenizer,
-                self.fim,
+                self.form,
                 self.rows.validation(self.config.validation_rows),
             )
             self.model.train()

@@ -34,8 +34,9 @@ def pack_sources(folder: Path, data: Path, tokenizer: Path, initial: Initial, se
     """
     # Late: only this needs what reads and filters sources.
     from model.corpus import CorpusError, iter_documents
-    from model.data import PackConfig, pack
+    from model.data import pack
     from model.fim import FimConfig
+    from model.packing import PackConfig
 
     try:
         documents = list(iter_documents(folder))

@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from model.transformer import Transformer
-from santa_lsp.families.prompt import FimIds
+from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, PromptForm
 
 
 def write_samples(
@@ -18,23 +18,24 @@ def write_samples(
     title: str,
     model: Transformer,
     tokenizer: Tokenizer,
-    fim: FimIds,
+    form: PromptForm,
     validation: Mapping[str, Any],
     most: int = 2,
 ) -> None:
     """`most` greedy completions for each language of `validation` (rows [n, T + 1] of ids)."""
     lines = [f"\n## {title}\n"]
+    ids = {part: form.marks[part].id for part in (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE)}
     for language, rows in validation.items():
         shown = 0
         for row in rows.tolist():
-            middle = row.index(fim.middle) if fim.middle in row else len(row)
-            if row[0] != fim.prefix or row[1] == fim.suffix or middle > len(row) - 8:
+            middle = row.index(ids[FIM_MIDDLE]) if ids[FIM_MIDDLE] in row else len(row)
+            if row[0] != ids[FIM_PREFIX] or row[1] == ids[FIM_SUFFIX] or middle > len(row) - 8:
                 continue  # only PSM examples show where their middle starts
             after = row[middle + 1 :]
             end = model.config.eos_token_id
             wanted = tokenizer.decode(after[: after.index(end)] if end in after else after)
             got = tokenizer.decode(model.generate(row[: middle + 1], 32))
-            before = tokenizer.decode(row[1 : row.index(fim.suffix)])[-200:]
+            before = tokenizer.decode(row[1 : row.index(ids[FIM_SUFFIX])])[-200:]
             lines.append(f"{language}, after:\n```\n{before}\n```\ncame\n```\n{got}\n```\n")
             lines.append(f"was\n```\n{wanted[:200]}\n```\n")
             shown += 1

@@ -1,12 +1,12 @@
-"""`santa-lsp bench`: typing sessions replayed against the real server process, and timed.
+"""`santa-lsp bench`: replays typing sessions against the real server process, and times them.
 
-Knows the server only by its protocol: neither pygls nor an engine is imported here, so that any
-language server with inline completion can be replayed against, and model/ can evaluate with it.
+It knows the server by the protocol alone, and imports neither pygls nor an engine. So it can
+measure any language server with inline completion, and model/ can evaluate with it.
 """
 
-#: Of the JSON that `--json` writes and `--compare` reads.
+#: The version of the JSON that `--json` writes and `--compare` reads.
 FORMAT = 1
 
 
 class BenchError(Exception):
-    """Something that ends a bench; says what to do."""
+    """An error that ends a bench. The message names the remedy."""

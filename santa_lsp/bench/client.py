@@ -1,4 +1,4 @@
-"""An editor's side of inline completion, with the time of everything that happens."""
+"""An editor's side of inline completion, which notes the time of each message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Any
 from santa_lsp.bench.connection import TIMEOUT, Connection, LspError
 from santa_lsp.document import Encoding
 
-#: Code points first: then a column is an index into a Python string.
+#: Code points first, because a column is then an index into a Python string.
 ENCODINGS: tuple[Encoding, ...] = ("utf-32", "utf-16")
 
 STATISTICS = "santa.statistics"
@@ -38,21 +38,21 @@ class Call:
 
     @property
     def first_text(self) -> float | None:
-        """Milliseconds until there was text to show: streamed, or in the reply."""
+        """Milliseconds until the first text, streamed or in the reply; None without text."""
         if self.parts:
             return 1000 * (self.parts[0][0] - self.sent)
         return self.milliseconds if self.item is not None else None
 
     @property
     def item(self) -> dict[str, Any] | None:
-        """The first inline completion item of the reply, in whichever shape the server sent it."""
+        """The first inline completion item of the reply, which is a list or an object."""
         result = (self.reply or {}).get("result")
         items = result.get("items", []) if isinstance(result, dict) else result
         return items[0] if items else None
 
 
 class Client(Connection):
-    """Calls are made without waiting; `result` waits."""
+    """`call` does not wait for the reply; `result` does."""
 
     def __init__(
         self, source: IO[bytes], sink: IO[bytes], process: subprocess.Popen[bytes] | None = None
@@ -62,11 +62,11 @@ class Client(Connection):
         self._next_id = 0
         self.encoding: Encoding = "utf-16"
         self.has_statistics = False
-        #: The server's name and version, the model it serves and its state; "" while unknown.
+        #: The server's name and version, its model and its state; "" while unknown.
         self.server = ""
         self.model = ""
         self.state = ""
-        #: What the server told the user: window/showMessage texts, in order.
+        #: The texts of window/showMessage, in order.
         self.told: list[str] = []
         super().__init__(source, sink, process)
 
@@ -78,7 +78,7 @@ class Client(Connection):
         streamed: bool = False,
         then: Callable[[Call], None] | None = None,
     ) -> Call:
-        """Send a request. `then` is called with the call the moment its reply is here."""
+        """Send a request. `then` is called with the call as soon as the reply arrives."""
         self._next_id += 1
         call = Call(self._next_id, 0.0, f"stream-{self._next_id}" if streamed else None)
         if call.token is not None:
@@ -90,24 +90,24 @@ class Client(Connection):
         return call
 
     def cancel(self, call: Call) -> None:
-        """Ask the server to drop a call; it is still answered."""
+        """Send $/cancelRequest; the server still answers the call."""
         call.cancelled = True
         self.notify("$/cancelRequest", {"id": call.id})
 
     def wait_for(self, call: Call, timeout: float = TIMEOUT) -> Call:
-        """The call once it is answered, with a result or an error. NoReplyError."""
+        """The call, after its reply. Raises NoReplyError."""
         return self.wait_until(
             lambda: call if call.replied is not None else None, f"the reply to {call.id}", timeout
         )
 
     def answered(self, call: Call, timeout: float) -> bool:
-        """Whether a call is answered within so many seconds; NoReplyError of a dead server."""
+        """Whether a call is answered within so many seconds. NoReplyError of a dead server."""
         return (
             self.wait_at_most(timeout, lambda: call if call.replied is not None else None) is call
         )
 
     def wait_for_text(self, call: Call, timeout: float = TIMEOUT) -> bool:
-        """Whether text was streamed; false when the reply came without. NoReplyError."""
+        """Whether text was streamed before the reply. Raises NoReplyError."""
         return self.wait_until(
             lambda: bool(call.parts) if call.parts or call.replied is not None else None,
             f"the first text of {call.id}",
@@ -115,7 +115,7 @@ class Client(Connection):
         )
 
     def result(self, call: Call, timeout: float = TIMEOUT) -> Any:
-        """The result a call is answered with. LspError, NoReplyError."""
+        """The result of a call. Raises LspError, NoReplyError."""
         reply = self.wait_for(call, timeout).reply
         assert reply is not None
         if "error" in reply:
@@ -140,10 +140,10 @@ class Client(Connection):
             if then is not None:
                 then(call)
 
-    # --- what an editor does
+    # --- an editor's messages
 
     def initialize(self, options: dict[str, Any] | None = None) -> Call:
-        """initialize and initialized, as an editor with every capability that matters here."""
+        """initialize and initialized, with the capabilities that matter for a bench."""
         capabilities = {
             "general": {"positionEncodings": list(ENCODINGS)},
             "textDocument": {"inlineCompletion": {"dynamicRegistration": False}},
@@ -175,7 +175,7 @@ class Client(Connection):
         invoked: bool = False,
         then: Callable[[Call], None] | None = None,
     ) -> Call:
-        """Ask for a completion, streamed."""
+        """Request a completion with a partialResultToken."""
         params = {
             "textDocument": {"uri": uri},
             "position": {"line": position[0], "character": position[1]},
@@ -194,7 +194,7 @@ class Client(Connection):
         return self.call("workspace/executeCommand", params, then=then)
 
     def statistics(self) -> dict[str, Any] | None:
-        """The server's own counters; None of a server that has none."""
+        """The result of santa.statistics; None if the server does not have it."""
         if not self.has_statistics:
             return None
         counters: dict[str, Any] = self.result(self.execute(STATISTICS))

@@ -1,7 +1,7 @@
 """One end of a JSON-RPC connection to a language server: its process, its bytes, its messages.
 
-What is made of a message is the subclass's business: the replay's client keeps times
-(santa_lsp.bench.client), the tests' one keeps everything.
+Subclasses keep the messages: the replay's client (santa_lsp.bench.client) with their times, the
+tests' client all of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LspError(Exception):
 
 
 class NoReplyError(TimeoutError):
-    """The server left, or did not say in time what was waited for; quotes its stderr."""
+    """The server ended, or did not answer in time. The message quotes its stderr."""
 
 
 def frame(message: object) -> bytes:
@@ -45,8 +45,8 @@ def frame(message: object) -> bytes:
 class Connection(ABC):
     """Sends without blocking; a thread calls `receive` with each message and its time of arrival.
 
-    `answers` maps methods the server may request of us to a function from params to result; other
-    requests are answered with null.
+    `answers` maps methods that the server may request of us to functions from params to result;
+    other requests are answered with null.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Connection(ABC):
     # --- messages
 
     def send(self, message: object) -> None:
-        """Send a JSON value with a proper header, without waiting until the server reads it."""
+        """Send a JSON value with its header, without waiting until the server reads it."""
         self._outbox.put(frame(message))
 
     def notify(self, method: str, params: object = None) -> None:
@@ -109,7 +109,7 @@ class Connection(ABC):
         which holds the lock that `wait_until` waits with."""
 
     def wait_until(self, take: Callable[[], T | None], what: str, timeout: float = TIMEOUT) -> T:
-        """What `take` returns once it is not None, asked again after each message. NoReplyError."""
+        """Call `take` after each message until it returns a value other than None; NoReplyError."""
         if (found := self.wait_at_most(timeout, take, what)) is None:
             raise self._no_reply("timeout", what)
         return found
@@ -133,7 +133,7 @@ class Connection(ABC):
 
     @property
     def stderr(self) -> str:
-        """What the server has written to stderr so far; all of it once `wait` has returned."""
+        """The server's stderr so far; all of it once `wait` has returned."""
         return b"".join(self._stderr).decode("utf-8", "replace")
 
     # --- documents
@@ -170,7 +170,7 @@ class Connection(ABC):
     # --- the end
 
     def hang_up(self) -> None:
-        """Close our end of the server's stdin once everything is sent."""
+        """Close our end of the server's stdin after the last message."""
         self._outbox.put(None)
 
     def wait(self, timeout: float = TIMEOUT) -> int:
@@ -182,7 +182,7 @@ class Connection(ABC):
         return status
 
     def kill(self) -> None:
-        """End the session, whatever state it is in."""
+        """End the session in any state."""
         self.hang_up()
         if self.process is not None:
             self.process.kill()
@@ -239,7 +239,7 @@ class Connection(ABC):
                 self._sink.flush()
             self._sink.close()
         except (OSError, ValueError):
-            pass  # the server is gone; whoever waits for it notices
+            pass  # the server is gone; `wait_until` notices
 
     def _read_stderr(self) -> None:
         assert self.process is not None

@@ -1,4 +1,4 @@
-"""Figures out of requests: how long each kind took, and what the server has computed for them."""
+"""From requests to figures: latencies by sort, and the tokens that the server has computed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 
 from santa_lsp.bench.replay import Request
 
-#: A keystroke for which more tokens than these are prefilled is a cold one.
+#: A keystroke is cold if the server prefilled more tokens than these for it.
 WARM_TOKENS = 64
 
-#: What a request turned out to be. "none": the model was not asked; "unknown": the server keeps no
-#: account of it.
+#: The sort of a request, by the source of its answer. "none": the model was not asked; "unknown":
+#: the server has no santa.statistics.
 Sort = Literal["typed through", "prefetched", "warm", "cold", "none", "unknown"]
 
 SORTS: tuple[Sort, ...] = get_args(Sort)
@@ -22,7 +22,7 @@ TOKENS = ("prompt", "prefilled", "reused", "generated", "prefetched", "wasted")
 
 
 def sort_of(request: Request) -> Sort:
-    """By the server's own account of an answered request."""
+    """The sort of an answered request, from the server's statistics."""
     last = request.last
     if not last:
         return "unknown"
@@ -36,10 +36,9 @@ def sort_of(request: Request) -> Sort:
 
 
 def figures(requests: Sequence[Request], before: dict[str, Any] | None) -> dict[str, Any]:
-    """Of one replay; `before` is what the server had counted when it began.
+    """The figures of one replay; `before` are the server's statistics at its start.
 
-    `ms` has the latencies by sort of request, as measured, so that several replays can be put
-    together; the rest are counts.
+    `ms` has every latency by sort of request, so that replays can be added; the others are counts.
     """
     answered = [request for request in requests if request.ms is not None]
     ms: dict[str, list[float]] = {}
@@ -67,7 +66,7 @@ def figures(requests: Sequence[Request], before: dict[str, Any] | None) -> dict[
 
 
 def add(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The figures of two replays together: counts are added, lists joined."""
+    """The figures of two replays together: counts are added, lists are joined."""
     total = dict(first)
     for name, value in second.items():
         if isinstance(value, dict):
@@ -83,13 +82,13 @@ def _spent(accounts: Sequence[dict[str, Any]], name: str) -> int:
 
 
 def _cold_keystrokes(accounts: Sequence[dict[str, Any]]) -> int:
-    """Requests between whose accounts more than WARM_TOKENS were prefilled for requests; those
-    that were overtaken count too, once what they had begun is done."""
+    """Requests for which the server prefilled more than WARM_TOKENS, by the differences between
+    accounts; superseded ones count too, when their computation has ended."""
     prefilled = [account["tokens"]["prefilled"] for account in accounts]
     return sum(after - before > WARM_TOKENS for before, after in pairwise(prefilled))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: the least value that `share` of them do not exceed."""
+    """The nearest-rank percentile: the least value that a `share` of them do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,4 +1,4 @@
-"""How much memory a process holds, in bytes; None where the system does not say."""
+"""The memory of a process in bytes; None where the system does not tell it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def resident(pid: int) -> int | None:
 
 
 def peak(pid: int) -> int | None:
-    """The largest it has been; where only the present is known, that."""
+    """The largest resident set size so far; the present one where only that is known."""
     return _from_proc(pid, "VmHWM") or resident(pid)
 
 

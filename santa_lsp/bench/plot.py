@@ -1,4 +1,4 @@
-"""The figures to look at: one small SVG, drawn here so that serving needs no plotting library."""
+"""The figures as a small SVG, drawn here so that serving needs no plotting library."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from santa_lsp.bench.table import ROWS, head, sections
 
 WIDTH, HEIGHT = 800, 280
 LEFT, TOP, RIGHT, BOTTOM = 60, 40, 240, 44
-#: As many as the rows of a replay, so that a row has the same one in each panel.
+#: One for each row of a replay, so that a row has the same colour in each panel.
 COLOURS = (
     *("#0072b2", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0c000", "#000000", "#7b3fa0"),
     "#999999",
 )
 
-#: Points of a curve at most; more would not be seen.
+#: Points of a curve at most; more are not visible.
 POINTS = 120
 
 
 def svg(result: dict[str, Any]) -> str:
-    """Panels one below the other: the share of requests answered within so many milliseconds at
-    each pace, starts and cancels; or the server's memory over a soak."""
+    """Panels one below the other: the distributions of latencies at each pace, of starts and of
+    cancels; or the server's memory over a soak."""
     if soak := result.get("soak"):
         panels = [_growth(soak)]
     else:
@@ -76,7 +76,7 @@ def _distributions(title: str, rows: dict[str, list[float]], low: int, high: int
 
 
 def _steps(ordered: Sequence[float]) -> list[tuple[float, float]]:
-    """The cumulative distribution of sorted values as stairs, thinned to what can be seen."""
+    """The cumulative distribution of sorted values as stairs of POINTS steps at most."""
     count = len(ordered)
     kept = [*range(0, count, max(1, count // POINTS)), count - 1]
     stairs, reached = list[tuple[float, float]](), 0.0

@@ -1,4 +1,4 @@
-"""Offsets in a text (code points) to and from an editor's (line, character). Lines end at \\n."""
+"""From offsets in a text (code points, lines end at \\n) to (line, character) and back."""
 
 from __future__ import annotations
 

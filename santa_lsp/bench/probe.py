@@ -1,4 +1,4 @@
-"""What typing does not show by itself: how fast a server starts and how soon a cancel frees it."""
+"""Probes beside the sessions: the time to start a server, and to free it by a cancel."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from santa_lsp.bench.client import Client
 from santa_lsp.bench.connection import LspError, NoReplyError
 from santa_lsp.bench.positions import position_of
 
-#: A large model may load for a while, and its first prompt be cold.
+#: Seconds to wait: a large model loads slowly, and its first prompt is cold.
 PATIENCE = 600.0
 
-#: Places where there is much to say, so that a cancel finds the model at work.
+#: The model has much to generate after this, so a cancel comes while it computes.
 OPENING = "def probe_{number}(first, second):\n    "
 
-#: Probes that are made whatever the time they take.
+#: Probes at least, also after the time is over.
 LEAST = 4
 
-#: Milliseconds after which a cold request is cancelled while its prompt is being read.
+#: Milliseconds after which a cold request is cancelled, while its prompt is prefilled.
 EARLY = 3.0
 
 
@@ -30,9 +30,9 @@ EARLY = 3.0
 def started(
     argv: Sequence[str], options: dict[str, Any], starts: dict[str, list[float]]
 ) -> Iterator[Client]:
-    """A server that has loaded its model and answered once; `starts` gets how long that took.
+    """A server that has loaded its model and answered once; `starts` gets the milliseconds.
 
-    Raises BenchError for one that cannot be started, dies or does not answer.
+    Raises BenchError if it cannot be started, dies or does not answer.
     """
     begun = time.perf_counter()
     try:
@@ -63,9 +63,8 @@ def cancels(
 ) -> dict[str, list[float]]:
     """Milliseconds from a cancel to its reply, and until the model is free for the next request.
 
-    Of `count` probes, fewer when `seconds` are over. That next request is sent at once; how long it
-    waited for the model is the server's own account (`queueMs`), so only a server with
-    santa.statistics has the second figure.
+    Makes `count` probes, or fewer when `seconds` are over. The next request is sent at once. Its
+    wait for the model is `queueMs` of santa.statistics, so other servers have no second figure.
     """
     found: dict[str, list[float]] = {}
     uri, text = "file:///bench/cancel.py", session.read("python").text
@@ -76,7 +75,7 @@ def cancels(
             break
         decoding = number % 2 == 0
         opening = OPENING.format(number=number)
-        # At the top, so that nothing of the prompt before can be used again.
+        # At the top, so that the server can reuse nothing of the prompt before.
         client.change(uri, number + 2, opening + "\n\n", (0, 0))
         place = position_of(opening, len(opening), client.encoding)
         call = client.inline_completion(uri, place, invoked=True)

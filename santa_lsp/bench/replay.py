@@ -1,8 +1,8 @@
-"""A session played against a server as an editor would, each request with what came of it.
+"""Plays a session against a server as an editor would, and keeps each request with its outcome.
 
-As VS Code does it: after every change a request, and the one before is cancelled if it is still
-open. What is shown stays while the user types through it. The server's own account of each request
-(`santa.statistics`) is asked for the moment its reply is here.
+As in VS Code, every change sends a request and cancels the one before if that is still open. A
+shown completion stays while the user types through it. After each reply the server is asked for its
+statistics (`santa.statistics`).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from santa_lsp.bench.positions import offset_of, position_of
 from santa_lsp.bench.session import Session
 from santa_lsp.bench.typist import Edit, Key, Kind, Typist
 
-#: Characters that a completion must bring for a person to take it.
+#: Characters of a completion from which a person takes it.
 LEAST_ACCEPTED = 3
 
-#: Seconds that a person waits at most for a completion that they have asked for by hand.
+#: Seconds that a person waits for a completion asked for by hand.
 PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a session is played.
+    """The timing of a session.
 
-    `waits`: for each answer, without pauses (else keys come at their times, answered or not).
-    `notices`: seconds that a completion must have been on the screen before a person takes it
-    instead of typing the same; None: only an `accept` step takes one.
+    `waits`: each key waits for the answer before it, without pauses; else keys come at their times.
+    `notices`: seconds that a completion must be on the screen before a person takes it instead of
+    typing the same; None: only an `accept` step takes one.
     """
 
     name: str
@@ -47,10 +47,10 @@ FAST = Pace("fast", waits=True, notices=None)
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """One request and what came of it. `text` and `cursor` are as they were when it was sent.
+    """One request and its outcome. `text` and `cursor` are those at its sending.
 
-    `rest` is what was left to type of the step, `shown` the text that the reply offers to insert at
-    the cursor, `statistics` the server's counters when the request was over.
+    `rest` was left to type of the step, `shown` is the text that the reply offers to insert at the
+    cursor, `statistics` are the server's counters after the reply.
     """
 
     session: str
@@ -70,7 +70,7 @@ class Request:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The server's account of this request; empty when it has none or the user typed on."""
+        """`last` of the statistics after this request; empty if there are none."""
         if self.call.cancelled or self.statistics is None:
             return {}
         return self.statistics.get("last") or {}
@@ -78,7 +78,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Screen:
-    """A completion on the screen: of which request, since when, and what it says.
+    """A completion on the screen, with its request and the time since when it is there.
 
     It replaces the text from `start` to `beyond` characters after the cursor.
     """
@@ -101,12 +101,11 @@ class Replay:
         self._client, self._session, self._pace = client, session, pace
         self._uri = uri or f"file:///bench/{pace.name}/{session.file}"
         self._version = 1
-        self._open: Request | None = None  # the last request, while its reply has not been seen
+        self._open: Request | None = None  # the last request, until `_settle` has its reply
         self._screen: _Screen | None = None
 
     def play(self, seconds: float = math.inf) -> Iterator[Key]:
-        """Press every key that comes within so many seconds, and those up to a first request; each
-        is yielded once it is pressed.
+        """Press the keys of so many seconds, at least up to a first request; yield each of them.
 
         Raises BenchError and NoReplyError.
         """
@@ -130,7 +129,7 @@ class Replay:
         self._client.close_document(self._uri)
 
     def _takes(self, key: Key, due: float) -> bool:
-        """Wait until the key is due; true when a completion is taken before it is pressed."""
+        """Wait until the key is due; true if the person takes a completion before."""
         if self._pace.waits:
             self._settle(TIMEOUT)
             return self._wants(key)
@@ -151,7 +150,7 @@ class Replay:
         return False
 
     def _wants(self, key: Key) -> bool:
-        """Whether what is on the screen would be taken instead of this key, given time to look."""
+        """Whether a person with time to look takes the shown completion instead of this key."""
         if self._screen is None:
             return False
         if key.kind == "type" and self._pace.notices is not None:
@@ -166,7 +165,7 @@ class Replay:
         self._send(key.kind, before, edit)
 
     def _accept(self) -> None:
-        """Take what is on the screen, and tell the server as the item's command says."""
+        """Take the shown completion, and execute the item's command."""
         screen = self._screen
         assert screen is not None
         screen.request.accepted = True
@@ -176,7 +175,7 @@ class Replay:
         self._client.execute("santa.accepted")
 
     def _send(self, kind: Kind, before: str, edit: Edit | None) -> None:
-        """Tell the server of an edit, and ask anew."""
+        """Send an edit, and request the next completion."""
         if edit is not None:
             self._version += 1
             start, end = (
@@ -207,7 +206,7 @@ class Replay:
             request.statistics = (call.reply or {}).get("result")
 
         position = position_of(typist.text, typist.cursor, self._client.encoding)
-        # Before the call, as its reply may be here before `inline_completion` returns.
+        # Made before the call, for its reply may arrive before `inline_completion` returns.
         request = Request(self._session.name, kind, typist.text, typist.cursor, typist.rest)
         request.call = self._client.inline_completion(
             self._uri, position, invoked=kind == "ask", then=account
@@ -216,7 +215,7 @@ class Replay:
         self.requests.append(request)
 
     def _settle(self, timeout: float) -> None:
-        """Wait that long at most for the open request's reply, and show what it brings."""
+        """Wait that long at most for the open request's reply, and show its completion."""
         request = self._open
         if request is None or not self._client.answered(request.call, timeout):
             return

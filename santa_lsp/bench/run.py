@@ -21,7 +21,7 @@ from santa_lsp.models.machine import cores, processor
 
 PACES = {pace.name: pace for pace in (REAL, FAST)}
 
-#: Of the time given, what goes to the replays at each pace and to cancelling; starts take the rest.
+#: Shares of the time for the replays at each pace and for cancelling; the others are for starts.
 SHARE = {"real": 0.6, "fast": 0.2, "cancel": 0.1}
 
 CANCELS = 40
@@ -29,7 +29,7 @@ CANCELS = 40
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to replay: sessions and paces by name, for so many minutes at most in all."""
+    """The sessions and paces to replay, by name, for so many minutes at most in all."""
 
     sessions: tuple[str, ...]
     paces: tuple[str, ...]
@@ -39,7 +39,7 @@ class Plan:
 
 
 def bench(argv: Sequence[str], options: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """Everything measured, as `--json` writes it; latencies in ms, memory in bytes.
+    """Measure, and return the figures as `--json` writes them: latencies in ms, memory in bytes.
 
     Raises BenchError. `argv` starts the server, `options` are its initializationOptions.
     """
@@ -87,7 +87,7 @@ def _replay(client: Client, name: str, pace: str, seconds: float, seed: int) -> 
 
 
 def _keys(typist: Typist, seconds: float) -> int:
-    """How many keys a person presses in so many seconds."""
+    """The number of keys that a person presses in so many seconds."""
     count, passed = 0, 0.0
     for key in typist.keystrokes():
         passed += key.delay
@@ -99,7 +99,7 @@ def _keys(typist: Typist, seconds: float) -> int:
 
 
 def _note(client: Client, result: dict[str, Any]) -> None:
-    """What there is to say of a server before it ends."""
+    """Note name, model and peak memory of a server before it ends."""
     assert client.process is not None
     result["server"], result["model"] = client.server, client.model
     if (peak := memory.peak(client.process.pid)) is not None:

@@ -1,4 +1,4 @@
-"""Typing sessions: a text and what a person does with it, in a form that people can write.
+"""Typing sessions: a text and a person's steps in it, in a form that people can write.
 
 language: python
 file: store.py
@@ -7,15 +7,15 @@ class Store:
     def add(self, item):
         ...
 == steps
-:: go         def add(self, item):║        the cursor ║, where this stands in the text, once
+:: go         def add(self, item):║        put the cursor at ║; the text must have this once
 :: type                                    the lines that follow, key by key; Enter between
-        self.items.append(item)            them brings the next line's indentation along
+        self.items.append(item)            them inserts the next line's indentation
 :: pause 2.5                               seconds of thinking
-:: erase item)                             this, before the cursor, by backspace
+:: erase item)                             this text before the cursor, by backspace
 :: paste                                   the lines that follow, at once
-:: undo                                    what the last step changed, at once
-:: ask                                     for a completion, by hand
-:: accept                                  look at what is shown, take it, look again, undo it
+:: undo                                    the changes of the last step, at once
+:: ask                                     for a completion by hand
+:: accept                                  look at the completion, take it, look, undo it
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ CURSOR = "║"
 
 Verb = Literal["go", "type", "pause", "erase", "paste", "undo", "ask", "accept"]
 
-#: These stand alone.
+#: Verbs without text.
 _BARE = ("undo", "ask", "accept")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing done; `text` is what the verb is about, "" where it is about nothing."""
+    """One step; `text` is the verb's argument, "" for verbs without one."""
 
     verb: Verb
     text: str = ""
@@ -44,9 +44,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`language` is an LSP identifier, `file` a name with the right ending.
+    """`language` is an LSP identifier, `file` a name with the language's suffix.
 
-    `cursor` is where the cursor is at first (code points); None: at the end.
+    `cursor` is the first cursor position (code points); None: at the end.
     """
 
     name: str
@@ -70,7 +70,7 @@ def read(name: str) -> Session:
 
 
 def parse(name: str, source: str) -> Session:
-    """Raises BenchError, which names the line."""
+    """A session of a text in this form. Raises BenchError, which names the line."""
     head, _, body = source.partition("== text\n")
     text, _, script = body.partition("== steps\n")
     fields = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)

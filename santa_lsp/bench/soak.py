@@ -1,4 +1,4 @@
-"""Does the server's memory stop growing? Many keystrokes over many files, as fast as it answers."""
+"""The server's memory over many keystrokes in many files, as fast as it answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BURST = 25
 
 
 def soak(client: Client, keys: int, seed: int, on_key: Callable[[], object]) -> dict[str, Any]:
-    """`samples` has, after each turn through the files, how many keys had been pressed and how many
-    bytes the server held, in all and in its prefix cache."""
+    """`samples` has, after each turn through the files, the number of keys so far and the bytes
+    that the server held, in all and in its prefix cache."""
     assert client.process is not None
     pid = client.process.pid
     sessions = [session.read(name) for name in session.names()]
@@ -37,13 +37,13 @@ def soak(client: Client, keys: int, seed: int, on_key: Callable[[], object]) -> 
 
 
 def _own(of: Session, number: int) -> Session:
-    """The session in a file that is like no other one's."""
+    """The session in a file that differs from all others."""
     comment = f"{language(of.language).comment} Copy {number}, not the same as the others.\n"
     return replace(of, file=f"{number}-{of.file}", text=comment + of.text)
 
 
 def _typed(client: Client, own: Session, seed: int) -> Iterator[Key]:
-    """Play a session for ever, at another speed each time."""
+    """Play a session again and again, with other times between keys."""
     for again in count():
         yield from Replay(client, own, FAST, seed=seed + FILES * again).play()
 

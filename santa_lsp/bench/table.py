@@ -1,4 +1,4 @@
-"""The figures for people: a table, and two runs side by side."""
+"""The figures as text: a table, and two runs side by side."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from santa_lsp.bench.figures import SORTS, WARM_TOKENS, percentile
 
 PERCENTILES = (0.5, 0.9, 0.99)
 
-#: Rows in their order, each with what it is.
+#: The rows in their order, with their titles.
 ROWS = {
-    "typed through": "typed through: the rest of a completion known already",
+    "typed through": "typed through: the end of a completion known already",
     "prefetched": "prefetched: computed before the request",
     "warm": f"warm: at most {WARM_TOKENS} tokens of the prompt prefilled",
     "cold": f"cold: more than {WARM_TOKENS} tokens prefilled",
-    "none": "none: nothing was computed for the request",
-    "unknown": "the server keeps no account",
+    "none": "none: the model was not asked",
+    "unknown": "unknown: the server has no santa.statistics",
     "all answered": "all that were answered",
     "first text": "first text, where the model was asked",
     "wait for the model": "of which waiting for the model to be free",
@@ -42,7 +42,7 @@ def sections(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, list[float
 
 
 def head(result: dict[str, Any]) -> str:
-    """What was measured where."""
+    """Server, model and machine of a run."""
     machine = result["machine"]
     return (
         f"{result['server']}, {result['model']}: {machine['processor']}, {machine['cores']} cores, "
@@ -70,13 +70,13 @@ def _counts(found: dict[str, Any]) -> Iterator[str]:
     requests, cancelled = found["requests"], found["cancelled"]
     answered = requests - cancelled
     yield (
-        f"{requests} requests, {cancelled} overtaken; {_share(found['shown'], answered)} of the "
-        f"answered showed something, {found['accepted']} were taken"
+        f"{requests} requests, {cancelled} superseded; {_share(found['shown'], answered)} of the "
+        f"answered showed a completion, {found['accepted']} were taken"
     )
     if tokens := found["tokens"]:
         yield (
-            f"{_share(found['from cache'], answered)} of the answered came from memory, "
-            f"{_share(found['from cache'], found['shown'])} of those that showed something; "
+            f"{_share(found['from cache'], answered)} of the answered came from the cache, "
+            f"{_share(found['from cache'], found['shown'])} of those that showed a completion; "
             f"{_share(found['cold keystrokes'], found['accounted'])} of the keystrokes prefilled "
             f"more than {WARM_TOKENS} tokens"
         )
@@ -102,7 +102,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def comparison(result: dict[str, Any], other: dict[str, Any], name: str) -> str:
-    """Every row that both have: this run's median and p90, the other's, and the ratios."""
+    """Median and p90 of this run, of the other, and their ratios, for every row that both have."""
     columns = f"{'p50':>9}{'other':>9}{'ratio':>7}{'p90':>9}{'other':>9}{'ratio':>7}"
     lines = [f"compared with {name}: {head(other)}", "ms; a ratio below 1 is faster than there"]
     others = dict(sections(other))

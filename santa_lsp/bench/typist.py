@@ -1,8 +1,8 @@
-"""A person at an editor: a session's steps as timed keys, each with the edit that it makes.
+"""A person at an editor: a session's steps as timed keys, each with its edit.
 
-The editor closes brackets and quotes as VS Code does, lets the closing one be typed over, and
-brings the indentation along at Enter. Whatever it does on the way, the text after a `type` step is
-the text before with exactly the step's text in it.
+The editor closes brackets and quotes as VS Code does, lets the user type over the closer, and
+indents at Enter. In the end, the text after a `type` step is the text before with exactly the
+step's text in it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key about to be pressed, `delay` seconds after the one before.
+    """The next key, `delay` seconds after the one before.
 
-    `press` makes its edit in the typist's text and returns it; None where nothing is edited.
+    `press` makes its edit in the typist's text and returns it; None if it edits nothing.
     """
 
     kind: Kind
@@ -44,15 +44,15 @@ class Key:
 
 
 class Delays:
-    """Seconds between keys: log-normal around medians that depend on what is typed.
+    """Seconds between keys: log-normal around medians that depend on the characters.
 
     The medians make about 0.24 s a key on average, as 168,000 people typed in Dhakal et al.,
-    "Observations on Typing from 136 Million Keystrokes" (CHI 2018); code adds thinking at line
-    starts.
+    "Observations on Typing from 136 Million Keystrokes" (CHI 2018); in code, people also think at
+    line starts.
     """
 
     LETTER, WORD_START, SYMBOL, ENTER, LINE_START, ERASE = 0.14, 0.19, 0.24, 0.30, 0.90, 0.09
-    LOOK = 1.0  # at what a completion or an undo has done
+    LOOK = 1.0  # at the result of a completion or an undo
     SPREAD = 0.35
 
     def __init__(self, seed: int) -> None:
@@ -75,21 +75,21 @@ class Delays:
 class Typist:
     """Plays a session: `keystrokes` yields one key after the other, to be pressed by the caller.
 
-    `text` and `cursor` are as the last key has left them. Instead of pressing a key of a `type` or
-    `accept` step, the caller may `accept` a completion: what it brings need not be typed any more.
+    `text` and `cursor` are those after the last key. Instead of pressing a key of a `type` or
+    `accept` step, the caller may `accept` a completion; its text need then not be typed.
     """
 
     def __init__(self, session: Session, seed: int = 0) -> None:
         self.text = session.text
         self.cursor = len(session.text) if session.cursor is None else session.cursor
-        #: What is left to type of the step being typed.
+        #: The part of the present step that is left to type.
         self.rest = ""
         self._session = session
         self._delays = Delays(seed)
         #: Closing characters the editor has put after the cursor, nearest last, each with its
         #: distance from the end of the text.
         self._closers: list[tuple[str, int]] = []
-        self._repeated: list[int] = []  # distances from the end: an accepted text brought them too
+        self._repeated: list[int] = []  # distances from the end; an accepted text had them too
         self._before: list[tuple[str, int]] = []  # text and cursor before each step that edits
 
     def keystrokes(self) -> Iterator[Key]:
@@ -108,7 +108,7 @@ class Typist:
                 pause = 0.0
 
     def accept(self, start: int, end: int, text: str) -> Edit:
-        """Take a completion that replaces text[start:end]; what it brings is typed already."""
+        """Take a completion that replaces text[start:end]; its text counts as typed."""
         new = text.removeprefix(self.text[start : self.cursor])
         self._close(new)
         self.rest = self.rest.removeprefix(new)
@@ -138,7 +138,7 @@ class Typist:
         else:
             text = self.text
             yield Key("accept", look, lambda: None)
-            if self.text != text:  # there was something to take
+            if self.text != text:  # a completion was taken
                 yield Key("undo", self._delays.around(self._delays.LOOK), self._undo)
             else:
                 self._before.pop()
@@ -154,13 +154,13 @@ class Typist:
             key = self._next_key()
             yield Key("type", self._delays.before(previous, key), self._press)
             previous = key
-        if self.text != wanted:  # the editor has closed something that was not to be closed
+        if self.text != wanted:  # the editor has closed too much
             mend = difference(self.text, wanted)
             yield Key("erase", self._delays.around(self._delays.LOOK), lambda: self._edit(mend))
         self.cursor = end
 
     def _next_key(self) -> str:
-        """A character, or Enter with the indentation that it brings."""
+        """A character, or Enter with its indentation."""
         body = self.rest[1:]
         indent = body[: len(body) - len(body.lstrip(" \t"))]
         return "\n" + indent if self.rest.startswith("\n") else self.rest[:1]
@@ -184,14 +184,14 @@ class Typist:
         return edit
 
     def _erase_repeated(self) -> Edit:
-        """Remove a closing character that an accepted completion has brought once more."""
+        """Remove a closing character that an accepted completion has repeated."""
         at, cursor = len(self.text) - self._repeated.pop(0), self.cursor
         edit = self._edit(Edit(at, at + 1, ""))
         self.cursor = cursor
         return edit
 
     def _press(self) -> Edit | None:
-        """What the editor makes of the next key to type."""
+        """The editor's edit for the next key to type."""
         key, at = self._next_key(), self.cursor
         self.rest = self.rest[len(key) :]
         following = self.text[at : at + 1]
@@ -200,7 +200,7 @@ class Typist:
             self._closers.pop()
             return self._edit(Edit(at, at + 1, key))  # typed over
         if key.startswith("\n") and closer:
-            # The closing bracket that Enter has put on a line of its own is not typed again.
+            # Enter has put the closing bracket on a line of its own: it is not typed again.
             below = self.text[at : len(self.text) - self._closers[-1][1]]
             if below == key and self.rest.startswith(closer):
                 self.rest = self.rest[1:]
@@ -221,8 +221,8 @@ class Typist:
         return self._insert(key)
 
     def _pairs(self, key: str, following: str) -> bool:
-        """Whether the editor closes `key` at once: never right before a word, quotes only apart
-        from one and where the text to come closes it on the same line."""
+        """Whether the editor closes `key` at once: never right before a word; a quote only away
+        from words, and if the text to come closes it on the same line."""
         if key not in AUTO_CLOSED or (
             following and not following.isspace() and following not in ")]}"
         ):
@@ -235,7 +235,7 @@ class Typist:
         return apart and key in inside
 
     def _close(self, text: str) -> None:
-        """A completion brings `text`: note the closers after the cursor that it repeats."""
+        """Note the closers after the cursor that a completion's `text` repeats."""
         opened: list[str] = []
         for character in text:
             if opened and character == opened[-1]:
@@ -255,7 +255,7 @@ class Typist:
 
 
 def _closes(opener: str, rest: str) -> bool:
-    """Whether the text to come closes this bracket itself (a pair left open would stay)."""
+    """Whether the text to come closes this bracket itself."""
     depth = 1
     for character in rest:
         depth += (character == opener) - (character == AUTO_CLOSED[opener])
@@ -265,7 +265,7 @@ def _closes(opener: str, rest: str) -> bool:
 
 
 def difference(before: str, after: str) -> Edit:
-    """The one edit that makes `after` of `before`."""
+    """The one edit from `before` to `after`."""
     most = min(len(before), len(after))
     start = next((i for i in range(most) if before[i] != after[i]), most)
     same = most - start

@@ -1,4 +1,4 @@
-"""`santa-lsp bench`. What it needs is imported when it runs: an editor waits for the command."""
+"""`santa-lsp bench`. `run` imports what it needs, so that `santa-lsp --stdio` starts sooner."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from santa_lsp.bench import FORMAT, BenchError
 
 PACES = ("real", "fast")
 
-DESCRIPTION = """Typing sessions replayed against the real server process, and timed.
+DESCRIPTION = """Replay typing sessions against the real server process, and time the answers.
 
-Each session (Python, Java, JavaScript; typing, deleting, jumping, accepting, pasting) is played at
-a person's pace and as fast as the server answers, with a request after each change."""
+There are sessions in Python, Java and JavaScript, with typing, deleting, jumping, accepting and
+pasting. Each is played at a person's pace and as fast as the server answers, with a request after
+each change."""
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -29,20 +30,22 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--session", action="append", metavar="NAME", help="one of them; may be given again"
+        "--session", action="append", metavar="NAME", help="play this one; may be given again"
     )
     parser.add_argument("--pace", choices=("both", *PACES), default="both")
     parser.add_argument(
-        "--minutes", type=_minutes, default=2.0, metavar="M", help="at most in all (default 2)"
+        "--minutes", type=_minutes, default=2.0, metavar="M", help="in all (default 2)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the typing speed")
+    parser.add_argument("--seed", type=int, default=0, help="varies the time between keys")
     parser.add_argument(
-        "--soak", type=int, default=0, metavar="KEYS", help="instead: memory over so many keys"
+        "--soak", type=int, default=0, metavar="KEYS", help="only measure memory, over so many keys"
     )
-    parser.add_argument("--server", metavar="COMMAND", help="of another language server")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every latency")
+    parser.add_argument("--server", metavar="COMMAND", help="measure another language server")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every latency as JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the distributions")
-    parser.add_argument("--compare", type=Path, metavar="OTHER.json", help="show ratios to a run")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OTHER.json", help="show ratios to that run"
+    )
     parser.set_defaults(run=run)
 
 
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     other = _read(arguments.compare) if arguments.compare else None
     for file in (arguments.json, arguments.plot):
         if file is not None and not file.parent.is_dir():
-            raise BenchError(f"{file} cannot be written: there is no folder {file.parent}")
+            raise BenchError(f"{file} cannot be written: there is no folder {file.parent}; make it")
     names = tuple(arguments.session or session.names())
     for name in names:
         session.read(name)
@@ -90,7 +93,9 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise BenchError(f"{file} is not JSON: {error}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT or "machine" not in found:
-        raise BenchError(f"{file} was not written by this version of santa-lsp bench --json")
+        raise BenchError(
+            f"{file} was not written by this version of santa-lsp bench --json; measure anew"
+        )
     return found
 
 

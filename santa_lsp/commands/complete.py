@@ -24,11 +24,15 @@ STDIN = "<stdin>"
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     """`complete` among the sub-commands; `common` has the options about the model."""
     parser = commands.add_parser(
-        "complete", parents=[common], help="one completion in the terminal"
+        "complete", parents=[common], help="print one completion in the terminal"
     )
-    parser.add_argument("place", metavar="FILE:LINE:COLUMN", help="both from 1; FILE - is stdin")
-    parser.add_argument("-n", dest="max_new_tokens", type=int, metavar="N", help="most new tokens")
-    parser.add_argument("--language", help="default: from the file's name")
+    parser.add_argument(
+        "place", metavar="FILE:LINE:COLUMN", help="both count from 1; FILE - is stdin"
+    )
+    parser.add_argument(
+        "-n", dest="max_new_tokens", type=int, metavar="N", help="new tokens at most"
+    )
+    parser.add_argument("--language", help="LSP language identifier; default: from the file's name")
     parser.add_argument("--json", action="store_true", help="print an object instead of the file")
     parser.set_defaults(run=run)
 
@@ -73,7 +77,7 @@ def read_context(place: str, language: str | None) -> CompletionContext:
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 at byte {error.start}") from error
+        raise UsageError(f"{file} is not UTF-8 at byte {error.start}; convert it first") from error
     lines = text.split("\n")
     if not 1 <= line <= len(lines):
         raise UsageError(f"{file} has {len(lines)} lines, so there is no line {line}")

@@ -1,4 +1,4 @@
-"""`santa-lsp doctor`: machine, model, how fast they are together, and what is wrong."""
+"""`santa-lsp doctor`: machine, model, measured speed, problems and their remedies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW_DECODE = 16.0
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     """`doctor` among the sub-commands; `common` has the options about the model."""
     parser = commands.add_parser("doctor", parents=[common], help="machine, model, measured speed")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def examine(settings: Settings) -> dict[str, Any]:
-    """Everything the report shows, for people's scripts too. Never raises for a bad model."""
+    """The findings that the report and `--json` show. A bad model is one of the problems."""
     import ctranslate2
 
     problems: list[str] = []
@@ -80,11 +80,14 @@ def examine(settings: Settings) -> dict[str, Any]:
     decode = budget.speed.decode_tokens_per_second
     if decode < SLOW_DECODE:
         problems.append(
-            f"{model.name} decodes {decode:.0f} tokens/s here, which feels slow: use a smaller "
+            f"{model.name} decodes {decode:.0f} tokens/s here, which feels slow; use a smaller "
             f"model, or set maxNewTokens to {max(8, int(decode))}"
         )
     if not findings["instruction_sets"]:
-        problems.append("no vector instructions known to CTranslate2 were found; it will be slow")
+        problems.append(
+            "this processor has none of the vector instructions that CTranslate2 uses: every model "
+            "is slow here, so use a small one"
+        )
     return findings
 
 
@@ -99,14 +102,14 @@ def measure(model: Model, settings: Settings) -> tuple[list[dict[str, float]], l
         engine = CTranslate2Engine(model, settings.device, settings.compute_type, threads)
         load_seconds = time.perf_counter() - started
         speed = calibration.measure(engine, threads, Stop())
-        assert speed is not None  # nobody stops it
+        assert speed is not None  # its Stop is never set
         measured.append(speed)
         runs.append({**dataclasses.asdict(speed), "load_seconds": round(load_seconds, 3)})
     return runs, measured
 
 
 def report(findings: dict[str, Any]) -> str:
-    """The findings for a person to read."""
+    """The findings as text."""
     found = ", ".join(findings["instruction_sets"]) or "none known"
     lines = [
         f"santa-lsp {findings['version']}, Python {findings['python']} ({sys.executable})",
@@ -129,14 +132,14 @@ def report(findings: dict[str, Any]) -> str:
         )
     if budget := findings.get("budget"):
         lines.append(
-            f"budget    {budget['latency_ms']} ms on {budget['threads']} threads: a prompt of "
-            f"{budget['cold_prompt_tokens']} tokens and {budget['cold_new_tokens']} new ones where "
-            "nothing is"
+            f"budget    {budget['latency_ms']} ms on {budget['threads']} threads; with nothing "
+            f"cached: a prompt of {budget['cold_prompt_tokens']} tokens, "
+            f"{budget['cold_new_tokens']} new tokens"
         )
         lines.append(
-            f"          cached yet, the longest prompt and {budget['warm_new_tokens']} new ones "
-            "where it is"
+            f"          with the prompt cached: the longest prompt, "
+            f"{budget['warm_new_tokens']} new tokens"
         )
     lines += [f"problem   {problem}" for problem in findings["problems"]]
-    lines.append("nothing is wrong" if not findings["problems"] else "see the problems above")
+    lines.append("no problems found" if not findings["problems"] else "see the problems above")
     return "\n".join(lines)

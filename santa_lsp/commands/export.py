@@ -14,15 +14,15 @@ QUANTIZATION_HELP = "int8 (default), int8_float16, float16, bfloat16 or float32"
 
 def add_parser(commands: Any) -> None:
     """`export` among the sub-commands."""
-    parser = commands.add_parser("export", help="a checkpoint -> a model directory")
+    parser = commands.add_parser("export", help="convert a checkpoint to a model directory")
     parser.add_argument("checkpoint", type=Path, help="a folder or a weights file")
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, help="the folder to make")
     parser.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Convert and say how the result is used. Raises ModelError."""
+    """Convert, and print the command that serves the result. Raises ModelError."""
     from santa_lsp.convert import convert
     from santa_lsp.convert.progress import progress_bar
 
@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def announce(model: Model, name: str) -> None:
-    """Say what was made, and how to use it."""
-    if not (model.card.get("prompt_format") or model.card["fim_dialect"]):
+    """Print where the model is, and how to serve it."""
+    if model.prompt_format is None:
         print(
-            "its tokenizer has no fill-in-the-middle tokens: it completes from the text before the "
-            "cursor alone"
+            "the tokenizer has no fill-in-the-middle tokens, so the model completes from the text "
+            "before the cursor alone"
         )
     print(f"{model.size / 1e6:.0f} MB in {model.directory}, loaded and tried")
-    print(f"use it: santa-lsp --model {name}, or the setting model = {name!r} in your editor")
+    print(f"to serve it: santa-lsp --model {name}, or the setting model = {name!r} in your editor")

@@ -25,7 +25,7 @@ def add(
 ) -> Model:
     """Download when `source` is no path, convert, and return the installed model.
 
-    `accept` is asked once for each repository, with its licence and what it is about to download.
+    `accept` is called once for each repository, with its licence and a line about the download.
     Raises ModelError.
     """
     require_quantization(quantization)
@@ -70,19 +70,19 @@ def _name_of(path: Path) -> str:
 
 def _free_place(name: str) -> Path:
     if not name or Path(name).name != name or name.startswith("."):
-        raise ModelError(f"{name!r} cannot be a model's name; choose another with --name")
+        raise ModelError(f"{name!r} cannot be a model's name; choose another one with --name")
     output = home() / "models" / name
     if name == EMBEDDED or output.exists():
         raise ModelError(
-            f"there is a model {name!r} already; choose another --name, or remove it first: "
-            f"santa-lsp models remove {name}"
+            f"there is a model {name!r} already; choose another --name, or run "
+            f"santa-lsp models remove {name} first"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     return output
 
 
 def _copy(model: Model, output: Path) -> Model:
-    """A model directory that is converted already."""
+    """Install a directory that is a model already."""
     try:
         with whole_folder(output) as new:
             shutil.copytree(model.directory, new, dirs_exist_ok=True)

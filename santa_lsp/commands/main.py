@@ -1,4 +1,4 @@
-"""The `santa-lsp` command: the server, and what one asks of it from a terminal."""
+"""The `santa-lsp` command: the server and its sub-commands."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from santa_lsp.settings import Settings, SettingsError
 
 EXAMPLES = """examples:
   santa-lsp --stdio                                   serve an editor
-  santa-lsp complete examples/shapes.py:18:16         one completion, in the terminal
+  santa-lsp complete examples/shapes.py:24:16         one completion, in the terminal
   cat main.js | santa-lsp complete -:10:5 --language javascript
   santa-lsp models list                               the models on this machine
   santa-lsp models add bigcode/gpt_bigcode-santacoder SantaCoder itself, 1.1B parameters
   santa-lsp export CHECKPOINT OUTPUT                  a checkpoint -> a model directory
-  santa-lsp doctor                                    is everything well, and how fast is it?
+  santa-lsp doctor                                    check the installation, measure the speed
   santa-lsp bench                                     typing sessions against the server: latency
+
+exit status: 0, 1 for a failure, 2 for a wrong command line, 3 when `complete` has nothing to show
 """
 
 
@@ -32,9 +34,9 @@ def main(
     argv: list[str] | None = None,
     load_engine: Callable[[Settings], Engine] = load_local_engine,
 ) -> NoReturn:
-    """Exit status 0, 1 for a failure explained in one line, 2 for usage, 3 for nothing to show.
+    """Exit with 0, 1 for a failure (explained in one line), 2 for usage, 3 for nothing to show.
 
-    `load_engine` is how the served model is loaded.
+    `load_engine` loads the served model.
     """
     given = sys.argv[1:] if argv is None else argv
     # argparse takes -:LINE:COLUMN for an option.
@@ -50,7 +52,7 @@ def main(
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has enough
+        sys.stderr.close()  # the reader of our output has closed it; so must we
     sys.exit(0)
 
 

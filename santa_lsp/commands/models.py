@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from santa_lsp import models
 from santa_lsp.commands.export import QUANTIZATION_HELP, announce
 from santa_lsp.models import Model
+from santa_lsp.settings import Settings
 
 if TYPE_CHECKING:
     from santa_lsp.models.catalogue import Licence
@@ -21,21 +22,22 @@ def add_parser(commands: Any) -> None:
     """`models` among the sub-commands."""
     parser = commands.add_parser("models", help="the models on this machine")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="name, size, licence, languages, measured speed")
+    listing = actions.add_parser("list", help="show name, size, speed, languages and licence")
     listing.add_argument(
-        "--json", action="store_true", help="the models on this machine, for programs"
+        "--json", action="store_true", help="print the models on this machine as JSON"
+    )
+    listing.add_argument(
+        "--suggest", action="store_true", help="measure which published models answer in time here"
     )
     listing.set_defaults(run=_list)
-    adding = actions.add_parser("add", help="download or take a checkpoint, and convert it")
+    adding = actions.add_parser("add", help="download a model or take a checkpoint, and convert it")
     adding.add_argument("source", metavar="HUB_ID|PATH", help="such as bigcode/tiny_starcoder_py")
     adding.add_argument("--name", help="default: the last part of the source")
     adding.add_argument("--revision", help="a branch, tag or commit of the repository")
     adding.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
-    adding.add_argument("--accept-license", action="store_true", help="without being asked")
+    adding.add_argument("--accept-license", action="store_true", help="do not ask")
     adding.set_defaults(run=_add)
-    info = actions.add_parser(
-        "info", help="what a model's santa.json says, and its checksums tested"
-    )
+    info = actions.add_parser("info", help="print a model's santa.json, and test its checksums")
     info.add_argument("name", metavar="NAME|DIR")
     info.set_defaults(run=_info)
     removing = actions.add_parser("remove", help="delete a model that was added")
@@ -49,6 +51,9 @@ def _list(arguments: argparse.Namespace) -> None:
 
     if arguments.json:
         print(json.dumps([_about(model) for model in models.installed()], ensure_ascii=False))
+        return
+    if arguments.suggest:
+        _suggest(Settings().latency_budget_ms)
         return
     rows = [("NAME", "PARAMETERS", "SIZE", "SPEED", "LANGUAGES", "LICENCE")]
     for model in models.installed():
@@ -66,17 +71,55 @@ def _list(arguments: argparse.Namespace) -> None:
             )
         )
     _print_table(rows)
-    print("\nOthers: santa-lsp models add HUB_ID")
+    print("\nto add one of these: santa-lsp models add HUB_ID")
     _print_table(
         [
-            (f"  {known.hub_id}", _count(known.parameters), known.licence.name)
+            (f"  {known.hub_id}", _count(known.parameters), _licence(known.licence))
             for known in CATALOGUE.values()
         ]
     )
+    print("\nsanta-lsp models list --suggest measures which of them answer in time on this machine")
+
+
+def _suggest(budget_ms: int) -> None:
+    from santa_lsp.commands.suggest import best, suggest
+    from santa_lsp.convert.progress import progress_bar
+    from santa_lsp.models.catalogue import CATALOGUE
+
+    with progress_bar("measuring") as on_progress:
+        shapes = len({known.shape for known in CATALOGUE.values()})
+        found = suggest(on_measured=lambda done: on_progress(done, shapes))
+    rows = [("MODEL", "PARAMETERS", "MEMORY", "A KEY", "LINES RIGHT", "LICENCE", "")]
+    for each in found:
+        known = each.model
+        rows.append(
+            (
+                known.hub_id,
+                _count(known.parameters),
+                f"{known.memory / 1e9:.1f} GB",
+                f"{each.key_ms:,.0f} ms" if each.fits_memory else "-",
+                f"{known.fim} %" if known.fim else "-",
+                _licence(known.licence),
+                each.verdict(budget_ms),
+            )
+        )
+    _print_table(rows)
+    print(
+        f"\nA key: a usual one, its prefix cached, within a budget of {budget_ms} ms "
+        "(latencyBudgetMs).\nLines right: single lines completed exactly, as published."
+    )
+    if (taken := best(found, budget_ms)) is not None:
+        print(f"to take the best that answers in time: santa-lsp models add {taken.model.hub_id}")
+    else:
+        print("none of them answers in time here: the embedded model stays the right one")
+
+
+def _licence(licence: Licence) -> str:
+    return f"{licence.name} ({licence.use})" if licence.use else licence.name
 
 
 def _about(model: Model) -> dict[str, object]:
-    """What a list of models says about one, for programs."""
+    """One model of `models list --json`."""
     return {
         "name": model.directory.name,
         "parameters": model.card.get("parameters", 0),

@@ -1,4 +1,4 @@
-"""The options that the server and most sub-commands share: which model, and how it is computed."""
+"""The options that the server and most sub-commands share: model, device, threads, settings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from santa_lsp.settings import Settings
 
 
 class UsageError(Exception):
-    """Something on the command line is wrong; exit status 2."""
+    """A mistake on the command line; exit status 2."""
 
 
 def model_options() -> argparse.ArgumentParser:
-    """A parent parser with the options about the model."""
+    """A parent parser with these options."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("model")
     # SUPPRESS: an option given before a sub-command is not undone by the sub-command's default.
-    group.add_argument("--model", metavar="NAME|DIR", default=argparse.SUPPRESS)
+    group.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        default=argparse.SUPPRESS,
+        help="see santa-lsp models list; default: the embedded one",
+    )
     group.add_argument("--device", choices=("auto", "cpu", "cuda"), default=argparse.SUPPRESS)
     group.add_argument("--threads", type=int, metavar="N", default=argparse.SUPPRESS)
     group.add_argument(
@@ -29,7 +34,7 @@ def model_options() -> argparse.ArgumentParser:
 
 
 def read_settings(arguments: argparse.Namespace) -> tuple[Settings, list[str]]:
-    """`--config` under the command line's own options; problems as messages.
+    """The settings of `--config`, then those of the command line; a message for each problem.
 
     Raises SettingsError, UsageError.
     """
@@ -49,7 +54,7 @@ def read_settings(arguments: argparse.Namespace) -> tuple[Settings, list[str]]:
 
 
 def settings_or_warnings(arguments: argparse.Namespace) -> Settings:
-    """The settings; what is wrong with a settings file is printed to stderr."""
+    """The settings; problems of the settings file are printed to stderr."""
     found, problems = read_settings(arguments)
     for problem in problems:
         print(f"santa-lsp: {problem}", file=sys.stderr)

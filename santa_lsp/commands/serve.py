@@ -31,10 +31,10 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             wire = open_stdio(greet)
     except ImportError:
-        sys.exit("santa-lsp: --ws needs websockets: pip install 'santa-lsp[ws]'")
+        sys.exit("santa-lsp: --ws needs the package websockets; run pip install 'santa-lsp[ws]'")
     except OSError as error:
         sys.exit(f"santa-lsp: cannot listen there: {error.strerror}; choose another address")
-    # Only now, as it takes most of a second: the client has its reply to initialize meanwhile.
+    # Imported late: it takes most of a second, and the client's `initialize` is answered before.
     from santa_lsp.server.handlers import serve
 
     serve(found, problems, wire, load_engine=arguments.load_engine)

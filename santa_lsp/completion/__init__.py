@@ -1,4 +1,4 @@
-"""What to complete and what to show: text alone. Standard library, `languages`, `document`.
+"""From the text around a cursor to the text to show. Standard library, `languages`, `document`.
 
-It must not know of models, tokens, prompts, editors or the protocol, and does no I/O.
+This room must not know of models, tokens, prompts, editors or the protocol, and does no I/O.
 """

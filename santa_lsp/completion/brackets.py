@@ -1,7 +1,4 @@
-"""Brackets and quotes in a piece of text: what is open, and where something closes.
-
-Read without a parser, so as far as one can tell from the text alone.
-"""
+"""Open and closing brackets and quotes in a piece of text, read without a parser."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from santa_lsp.document import AUTO_CLOSED
 
 QUOTES = "\"'`"
 BRACKETS = {opener: closer for opener, closer in AUTO_CLOSED.items() if opener not in QUOTES}
-#: What may follow the cursor without being in the way of a completion.
+#: Characters after the cursor that are not in the way of a completion.
 CLOSING = ")]}>\"'`;,:"
 
 
 def outside_strings(text: str, line_prefix: str) -> Iterator[tuple[int, str]]:
-    """The characters of `text` that no quotation marks enclose, with their indices.
+    """The characters of `text` outside quotation marks, with their indices.
 
-    `line_prefix` stands before it on its line and may have opened a string.
+    `line_prefix` stands before `text` on its line, and may open a string.
     """
     quote = ""
     start = len(line_prefix)
@@ -44,26 +41,27 @@ def unclosed(text: str, line_prefix: str) -> list[str]:
 
 
 def closed_by_editor(typed: str, suffix: str) -> str:
-    """The start of `suffix` that an editor has put there for what `typed` has left open."""
+    """The start of `suffix` that an editor has inserted to close what `typed` leaves open."""
     closing = "".join(reversed(_open_after(typed)))
     same = takewhile(lambda pair: pair[0] == pair[1], zip(closing, suffix, strict=False))
     return "".join(character for character, _ in same)
 
 
 def until_closed(text: str, closer: str) -> str:
-    """The start of `text` up to where it closes what has been closed already by `closer`."""
+    """`text` up to where it closes the bracket or quote that `closer` has closed already."""
     if closer in QUOTES:
         return text.partition(closer)[0]
     open_: list[str] = []
     for index, character in enumerate(text):
-        if character == closer and open_[-1:] != [character]:
+        in_string = open_ and open_[-1] in QUOTES
+        if character == closer and not in_string and open_[-1:] != [character]:
             return text[:index]
         _step(open_, character)
     return text
 
 
 def _open_after(text: str) -> list[str]:
-    """What closes the brackets and quotes that `text` leaves open, the innermost last."""
+    """The closers of the brackets and quotes that `text` leaves open, the innermost last."""
     open_: list[str] = []
     for character in text:
         _step(open_, character)

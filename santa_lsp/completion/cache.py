@@ -1,4 +1,4 @@
-"""Answers already computed, found again while the user types through them."""
+"""Computed completions, found again while the user types through them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashlib import blake2b
 from santa_lsp.completion.brackets import closed_by_editor, until_closed
 from santa_lsp.completion.context import CompletionContext
 
-#: Characters before the cursor that are compared as text; what is further away, as a digest.
+#: Characters before the cursor that are compared as text; the others as a digest.
 NEAR = 256
 
 Key = tuple[str, int, bytes]
@@ -18,7 +18,7 @@ Key = tuple[str, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is left to type of a completion. `prefetched`: computed before anybody asked for it."""
+    """The part of a completion that is left to type. `prefetched`: computed before a request."""
 
     text: str
     prefetched: bool = False
@@ -43,10 +43,9 @@ class CompletionCache:
     """Least-recently-used completions by document. Thread-safe.
 
     A completion answers a context when the text around the cursor is the one it was computed for,
-    plus zero or more characters that are the completion's own first characters. Brackets and quotes
-    that an editor has closed by itself meanwhile may stand after the cursor: the answer then ends
-    before what closes them. That there is nothing to show is remembered too, for the very same
-    context.
+    plus zero or more of the completion's own first characters. The editor may have closed brackets
+    and quotes of these after the cursor; the answer then ends before the completion closes them
+    itself. The cache also remembers why there was nothing to show, for exactly the same context.
     """
 
     def __init__(self, capacity: int = 128) -> None:
@@ -71,9 +70,9 @@ class CompletionCache:
                 self._entries.popitem(last=False)
 
     def get(self, context: CompletionContext, *, peek: bool = False) -> Remembered | None:
-        """What is left to type of a cached completion; None without one.
+        """The part of a cached completion that is left to type; None without one.
 
-        `peek` leaves it as if nobody had looked.
+        `peek` does not count as a use.
         """
         with self._lock:
             candidates = [
@@ -102,14 +101,14 @@ class CompletionCache:
         return None
 
     def put_nothing(self, context: CompletionContext, reason: str) -> None:
-        """Keep why there is nothing to show."""
+        """Keep the reason for showing nothing."""
         with self._lock:
             self._reasons[self._exactly(context)] = reason
             while len(self._reasons) > self._capacity:
                 self._reasons.popitem(last=False)
 
     def get_nothing(self, context: CompletionContext) -> str | None:
-        """Why there is nothing to show, if that is known; None if not."""
+        """The kept reason for showing nothing; None without one."""
         with self._lock:
             return self._reasons.get(self._exactly(context))
 

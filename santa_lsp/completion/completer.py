@@ -1,4 +1,4 @@
-"""From the text around a cursor to what is shown there: generate, filter, remember."""
+"""Completes a context: generate, filter, remember."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from santa_lsp.completion.engine import Cost, Engine, Limits, Piece, Stop
 from santa_lsp.completion.filters import Drop
 from santa_lsp.languages import opens_block
 
-#: Where a text came from; "none" when nothing is shown.
+#: The origin of a text; "none" when nothing is shown.
 Source = Literal["typedThrough", "prefetched", "model", "none"]
 
 #: Seconds after its first piece at which a generation ends, however slow the model is.
@@ -23,10 +23,10 @@ TIME_LIMIT = 4.0
 
 
 class Preferences(Protocol):
-    """What the completer takes from the user's settings; `santa_lsp.settings.Settings` has it.
+    """The user's settings that the completer needs; `santa_lsp.settings.Settings` has them.
 
-    `min_confidence` is the least geometric-mean token probability, 0..1. `candidates` are computed
-    when the user asks by hand.
+    `min_confidence` is the least geometric-mean token probability, 0..1. `candidates` is their
+    number when the user asks by hand.
     """
 
     @property
@@ -47,14 +47,17 @@ class Preferences(Protocol):
     @property
     def exclude(self) -> Sequence[str]: ...
 
+    @property
+    def languages(self) -> Sequence[str]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request.
+    """The outcome of one request.
 
-    `texts` are to be inserted at the cursor, likeliest first; without any, `reason` says why.
-    `score` is the mean log probability of the first one's tokens, in nats. `superseded` means that
-    its stop signal was set: nobody waits for it.
+    `texts` are to be inserted at the cursor, likeliest first; without any, `reason` gives the
+    reason, a clause for people. `score` is the mean log probability of the first text's tokens, in
+    nats. `superseded`: the stop signal was set, so the outcome is not shown.
     """
 
     texts: tuple[str, ...] = ()
@@ -65,8 +68,14 @@ class Outcome:
     superseded: bool = False
 
 
+def wanted_languages(engine: Engine, preferences: Preferences) -> Sequence[str]:
+    """LSP identifiers of the languages that are completed unasked; empty for all."""
+    wanted = preferences.languages
+    return engine.languages if wanted == "auto" else wanted
+
+
 class Completer:
-    """Answers contexts from one engine. Thread-safe as far as the engine is."""
+    """Completes contexts with one engine. Thread-safe if the engine is."""
 
     def __init__(
         self,
@@ -77,24 +86,25 @@ class Completer:
     ) -> None:
         self._engine, self._preferences, self._cache = engine, preferences, cache
         self._time_limit = time_limit
+        self._languages = wanted_languages(engine, preferences)
 
     def recall(self, context: CompletionContext, *, peek: bool = False) -> Outcome | None:
-        """A remembered completion that the user is typing through. At once, from any thread.
+        """A remembered completion that the user is typing through. Does not block.
 
-        `peek` leaves it as if nobody had looked.
+        `peek` does not count as a use.
         """
         if self._candidates(context) > 1:
-            return None  # one of them is remembered, not all
+            return None  # the cache has one candidate alone
         if (found := self._cache.get(context, peek=peek)) is None:
             return None
         return Outcome((found.text,), source="prefetched" if found.prefetched else "typedThrough")
 
     def gate(self, context: CompletionContext) -> Outcome | None:
-        """The refusal of a request that is not worth the model's time; None if it is."""
+        """The refusal of a request that does not merit the model's time; None for one that does."""
         reason = (
             gate.exclusion(context, self._preferences.exclude)
             or self._cache.get_nothing(context)
-            or gate.refusal(context)
+            or gate.refusal(context, self._languages)
         )
         return Outcome(reason=reason) if reason else None
 
@@ -106,11 +116,10 @@ class Completer:
         *,
         prefetched: bool = False,
     ) -> Outcome:
-        """What the model says here, filtered, and remembered as `prefetched` or not.
+        """Generate, filter and remember the completions of a context.
 
-        `on_text` gets the first text so far, each time longer and never taken back: the result
-        starts with what it was given last. Ends at the next piece once `stop` is set. Raises
-        EngineError.
+        `on_text` gets the first text so far, longer each time; the result starts with the last of
+        them. Ends at the next piece once `stop` is set. Raises EngineError.
         """
         stop = stop or Stop()
         stopped = False
@@ -142,12 +151,12 @@ class Completer:
             self._cache.put(context, outcome.texts[0], prefetched=prefetched)
         else:
             self._cache.put_nothing(context, outcome.reason)
-        if stop.is_set():  # too late, but remembered: the next key may be the completion's own
+        if stop.is_set():  # superseded, but remembered: the next key may be the completion's own
             return Outcome(cost=cost, superseded=True)
         return outcome
 
     def prefetch(self, context: CompletionContext, stop: Stop) -> Cost:
-        """Complete what has not been requested yet, so that `recall` finds it.
+        """Complete a context before it is requested, so that `recall` finds the completion.
 
         Raises EngineError.
         """
@@ -156,7 +165,7 @@ class Completer:
         return self.complete(context, stop, prefetched=True).cost
 
     def prepare(self, context: CompletionContext, stop: Stop) -> int:
-        """Have the engine compute ahead what the next requests here have in common.
+        """Have the engine cache the prefix that the next requests here share.
 
         Returns the number of tokens computed. Raises EngineError.
         """
@@ -178,13 +187,13 @@ def wants_lines(context: CompletionContext, multiline: str) -> bool:
 
 
 class _Answer:
-    """One candidate while it is generated: its text, and what of it has been shown."""
+    """One candidate while it is generated: its text, and the part that has been shown."""
 
     def __init__(
         self, context: CompletionContext, preferences: Preferences, time_limit: float
     ) -> None:
         self._context = context
-        # The user who asks by hand wants to see the best there is.
+        # A user who asks by hand sees the best candidate, however unsure the model is.
         self._least = preferences.min_confidence if context.trigger == "automatic" else 0.0
         self._lines = wants_lines(context, preferences.multiline)
         self._time_limit, self._deadline = time_limit, math.inf
@@ -198,7 +207,7 @@ class _Answer:
         return self._log_prob / max(1, self._tokens)
 
     def add(self, piece: Piece) -> bool:
-        """Take a piece; True once what follows would be cut away or takes too long."""
+        """Take a piece; True when a filter would cut off the next pieces, or the time is over."""
         if not self._tokens:
             self._deadline = time.monotonic() + self._time_limit
         self._raw += piece.text
@@ -208,7 +217,7 @@ class _Answer:
         return is_complete or time.monotonic() >= self._deadline
 
     def grow(self) -> bool:
-        """Whether `shown` has become longer: it is a start that no filter will take back."""
+        """Whether `shown` has become longer. No filter will take any of it back."""
         if math.exp(self.score) < self._least:
             return False
         settled = filters.settled(self._text, self._context)
@@ -218,11 +227,11 @@ class _Answer:
         return True
 
     def finish(self, allowed_tokens: int | None) -> str | Drop:
-        """The text to show, or why there is none."""
+        """The text to show, or the reason for none."""
         cut_off = allowed_tokens is not None and self._tokens >= allowed_tokens
         result = filters.finish(self._text, self._context, cut_off)
         if self.shown and (isinstance(result, Drop) or not result.startswith(self.shown)):
-            return self.shown  # what the user has seen is not taken back
+            return self.shown  # a text on the screen is not retracted
         if not self.shown and math.exp(self.score) < self._least and not isinstance(result, Drop):
             return Drop(
                 f"the model is not sure enough ({math.exp(self.score):.2f} is below "
@@ -232,7 +241,7 @@ class _Answer:
 
 
 def _outcome(answers: Sequence[_Answer], cost: Cost) -> Outcome:
-    """The candidates' texts, each once; the first one's reason where it has none."""
+    """The candidates' texts, each once; if the first has none, its reason."""
     first, *others = [answer.finish(cost.allowed_tokens) for answer in answers]
     if isinstance(first, Drop):
         return Outcome(reason=first.reason, cost=cost)

@@ -1,4 +1,4 @@
-"""What a completion is requested for: the text around one cursor, immutable."""
+"""The text around one cursor, immutable: the input of a completion."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ Trigger = Literal["automatic", "invoked"]
 class CompletionContext:
     """The text around a cursor, with `\\n` as its only line end.
 
-    `prefix + suffix` is a window of the document that always reaches at least to both ends of the
-    cursor's line. `uri` and `version` name the document it was taken from; neither reaches the
-    model.
+    `prefix + suffix` is a window of the document that reaches at least to both ends of the cursor's
+    line. `uri` and `version` name the document; neither reaches the model.
     """
 
     language: str

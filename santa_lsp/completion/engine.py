@@ -1,4 +1,4 @@
-"""What the completer needs of a model, whichever library or server computes it."""
+"""The completer's view of a model; a library or an inference server implements it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 
 from santa_lsp.completion.context import CompletionContext
 
-#: Set by whoever no longer needs an answer. An engine looks at it before every token and may wait
-#: on it.
+#: The caller sets it to end a computation. An engine reads it before every token, and may wait on
+#: it.
 Stop = threading.Event
 
 
 class EngineError(Exception):
-    """The model cannot be loaded or failed while generating; says what to do."""
+    """The model could not be loaded, or failed while generating. The message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text as it is generated: of one token, or of several.
+    """Generated text of one token or of several.
 
     `log_prob` is the sum over its `tokens`, natural, under the model's own distribution.
     """
@@ -33,12 +33,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one answer may cost, and how it is sampled.
+    """The limits of one answer, and its sampling.
 
-    `milliseconds` bounds prompt and answer by what the engine was measured to compute in that time;
-    None does not. `temperature` 0 is greedy; otherwise the `top_p` nucleus is sampled. `candidates`
-    above 1 are generated together and begin with the likeliest first tokens. `reuse` False computes
-    everything anew and keeps nothing, for measurements.
+    `milliseconds` bounds prompt and answer by the engine's measured speed; None leaves them
+    unbounded. `temperature` 0 is greedy; otherwise the `top_p` nucleus is sampled. `candidates`
+    above 1 are generated together and begin with the likeliest first tokens. With `reuse` False the
+    engine computes everything anew and caches nothing, for measurements.
     """
 
     new_tokens: int
@@ -51,12 +51,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one answer has cost, in tokens and milliseconds.
+    """The cost of one answer, in tokens and milliseconds.
 
-    Of the prompt's tokens, `prefilled_tokens` were computed and `reused_tokens` were not.
-    `prefill_ms` lasts until the first token. `debounce_ms` and `queue_ms` were spent waiting, for
-    the next key and for the model. `allowed_tokens` is the limit there was for each candidate;
-    `stopped` means that the engine ended because it was told to.
+    Of the prompt's tokens, `prefilled_tokens` were computed and `reused_tokens` were kept from
+    earlier calls. `prefill_ms` lasts until the first token. `debounce_ms` was spent waiting for the
+    next key, `queue_ms` waiting for the model. `allowed_tokens` is the limit of each candidate.
+    `stopped`: the engine ended because its stop signal was set.
     """
 
     prefilled_tokens: int = 0
@@ -72,7 +72,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:
-    """An engine's prefix cache: bytes now; prefixes built and dropped since the start."""
+    """An engine's prefix cache: its bytes now; prefixes built and dropped since the start."""
 
     bytes: int = 0
     built: int = 0
@@ -80,7 +80,7 @@ class CacheCounts:
 
 
 class Speed(Protocol):
-    """How fast an engine computes on this machine, in tokens a second, as measured."""
+    """An engine's measured speed on this machine, in tokens a second."""
 
     @property
     def prefill_tokens_per_second(self) -> float: ...
@@ -90,14 +90,16 @@ class Speed(Protocol):
 
 
 class Engine(Protocol):
-    """A model that can be asked. Calls may come from two threads at a time: one for requests, one
-    for what is computed before anybody asks.
+    """A model that completes contexts. Two threads may call it at a time: one for requests, one for
+    prefetching.
 
-    A class that names it as its base needs `generate` alone. `notice` is what the user should know
-    of how the model was loaded; empty when all is well. `speed` is None until it was measured.
+    A class with this base needs `generate` alone. `notice` tells the user of a problem in loading;
+    empty without one. `languages` are LSP identifiers of those that the model knows; empty when it
+    may know any. `speed` is None until it was measured.
     """
 
     notice: str = ""
+    languages: tuple[str, ...] = ()
     speed: Speed | None = None
     cache_counts: CacheCounts = CacheCounts()
 
@@ -108,19 +110,20 @@ class Engine(Protocol):
         on_piece: Callable[[Piece], bool],
         stop: Stop,
     ) -> Cost:
-        """Generate what belongs at the cursor, piece by piece.
+        """Generate the text at the cursor, piece by piece.
 
         It ends where the model ends, at a limit, when `stop` is set, or when `on_piece` returns
-        True; of several candidates that ends the piece's own. Raises EngineError.
+        True; of several candidates, True ends the piece's own. Raises EngineError.
         """
         ...
 
     def prepare(self, context: CompletionContext, stop: Stop) -> int:
-        """Compute ahead what requests near this cursor have in common, where that pays.
+        """Cache the prefix that requests near this cursor share, if that pays.
 
         Returns the number of tokens computed. Raises EngineError.
         """
         return 0
 
     def close(self) -> None:
-        """Give back memory and connections. The engine is not used again."""
+        """Free memory and connections. The engine is not used again."""
+        return None

@@ -1,7 +1,7 @@
 """Filters between the model and the user: an ordered list of small pure functions.
 
-A filter takes the text generated so far and its context and returns the text to keep, or drops it
-with a reason that `santa.why` shows. The text kept is always a start of the text given.
+A filter takes the text generated so far and its context. It returns a start of the text to keep, or
+drops the text with a reason that `santa.why` shows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from santa_lsp.languages import language, opens_block
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nothing is shown, for this reason (a phrase for people)."""
+    """Show nothing, for this reason (a clause for people)."""
 
     reason: str
 
@@ -28,12 +28,12 @@ Filter = Callable[[str, CompletionContext], str | Drop]
 
 
 def cut_at_block_end(text: str, context: CompletionContext) -> str:
-    """Stop where the block that holds the cursor ends.
+    """End where the block that holds the cursor ends.
 
-    That is before the first line indented less than the completion's first line; where that line
-    (or the cursor's) opens a block, before the next line at its own level, but after the line that
-    closes the block (a bracket, or a word such as `end`). A blank line ends it too, unless an
-    opened block goes on.
+    That is before the first line indented less than the completion's first line. If that line (or
+    the cursor's) opens a block, it is before the next line at its own level, but after the line
+    that closes the block (a bracket, or a word such as `end`). A blank line ends the text too,
+    unless an opened block goes on.
     """
     if "\n" not in text:
         return text
@@ -57,7 +57,7 @@ def cut_at_block_end(text: str, context: CompletionContext) -> str:
         blanks = 0
         if start.strip() and not inside and closes and not line.rstrip().endswith(tuple(BRACKETS)):
             break
-        if not start.strip():  # the completion began with line ends: its block is this line's
+        if not start.strip():  # the completion began with line ends: this line sets its block
             start, base = line, _width(line)
             opened = opens_block(context.language, line)
     return "\n".join(kept)
@@ -75,9 +75,9 @@ def _indent(line: str) -> str:
 def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
     """Remove the end of the completion that already stands after the cursor.
 
-    On the cursor's own line any overlap counts, but for a bracket that closes one of the
-    completion's own: `f(║)` may become `f(g(x))`. An overlap that reaches into the lines below must
-    hold a whole line of them.
+    On the cursor's own line any overlap counts, except a bracket that closes one of the
+    completion's own: `f(║)` may become `f(g(x))`. An overlap with the lines below must hold a whole
+    line of them.
     """
     rest = context.line_suffix.rstrip()
     if rest:
@@ -97,7 +97,7 @@ def trim_suffix_overlap(text: str, context: CompletionContext) -> str:
 
 
 def cut_at_standing_closer(text: str, context: CompletionContext) -> str:
-    """End at the closing bracket that the editor has put right after the cursor already.
+    """End before the closing bracket that the editor has already put right after the cursor.
 
     In `def f(║)` the completion `self):` would leave `def f(self):)`.
     """
@@ -111,7 +111,7 @@ def cut_at_standing_closer(text: str, context: CompletionContext) -> str:
 
 
 def _lines_below(context: CompletionContext) -> list[str]:
-    """The lines after the cursor's line, as far as the window reaches."""
+    """The lines of the window after the cursor's line."""
     return context.suffix.split("\n")[1:]
 
 
@@ -124,17 +124,17 @@ def overlap(text: str, following: str) -> int:
 
 
 def drop_repeated_lines(text: str, context: CompletionContext) -> str | Drop:
-    """Drop a completion that only says again what the next lines, or the line above, say."""
+    """Drop a completion that only repeats the next lines or a line above."""
     said = [line.strip() for line in text.strip().split("\n") if line.strip()]
     if not said:
         return text
     said[0] = (context.line_prefix + text.split("\n", 1)[0]).strip() or said[0]
     following = [line.strip() for line in _lines_below(context) if line.strip()]
     if following[: len(said)] == said and len("".join(said)) > 2:
-        return Drop("the next lines say the same already")
+        return Drop("the completion repeats the next lines")
     above = context.prefix.rsplit("\n", 3)[-3:-1]
     if len(said) == 1 and len(said[0]) > 8 and said[0] in (line.strip() for line in above):
-        return Drop("it repeats a line above")
+        return Drop("the completion repeats a line above")
     return text
 
 
@@ -143,7 +143,7 @@ _REPEATED_AT_END = re.compile(r"(?:(.{1,3}?)\1{5,}|(.{4,40}?)\2{2,})\Z", re.DOTA
 
 
 def cut_repetition(text: str, context: CompletionContext) -> str:
-    """Cut a text that has fallen into a loop back to the first time round."""
+    """Cut a text that loops after the first time round."""
     match = _REPEATED_AT_END.search(text[-400:])
     if match:
         piece = match[1] or match[2]
@@ -157,20 +157,20 @@ def cut_repetition(text: str, context: CompletionContext) -> str:
 
 
 def cut_trailing_space(text: str, context: CompletionContext) -> str:
-    """White space that ends a completion is never worth accepting."""
+    """Cut white space at the end."""
     return text.rstrip()
 
 
 def drop_blank(text: str, context: CompletionContext) -> str | Drop:
-    """Nothing, or nothing but closing punctuation that an editor types by itself."""
+    """Drop an empty completion, and one of closing punctuation that editors type themselves."""
     if not text.strip():
-        return Drop("the model had nothing to add")
+        return Drop("the model has nothing to add")
     if (
         not text.strip(CLOSING + " \n\t")
         and context.trigger == "automatic"
         and len(text.strip()) < 2
     ):
-        return Drop("only closing punctuation")
+        return Drop("the completion is only closing punctuation")
     return text
 
 
@@ -186,18 +186,18 @@ FILTERS: tuple[Filter, ...] = (
 
 
 def join(raw: str, context: CompletionContext) -> str:
-    """What to insert for a text as generated, before any filter.
+    """The text to insert for a generated text, before any filter.
 
-    Tokens begin with the space before a word: where that space has been typed already, it goes.
+    Tokens begin with the space before a word. If the user has typed that space, remove it.
     """
     typed = context.line_prefix.endswith((" ", "\t"))
     return raw[1:] if typed and _ONE_SPACE.match(raw) else raw
 
 
 def end(raw: str, context: CompletionContext, lines: bool) -> tuple[str, bool]:
-    """The text so far, and whether it is complete: what follows would be cut away.
+    """The text so far, and whether it is complete: filters would cut off all that follows.
 
-    `lines`: it may go past the end of the cursor's line.
+    `lines`: the text may go past the end of the cursor's line.
     """
     text = join(raw, context)
     cuts = (cut_repetition, cut_at_standing_closer)
@@ -213,7 +213,7 @@ def end(raw: str, context: CompletionContext, lines: bool) -> tuple[str, bool]:
 
 
 def finish(text: str, context: CompletionContext, cut_off: bool) -> str | Drop:
-    """What is shown of a generated text; `cut_off`: a limit ended it, inside its last line."""
+    """The text to show of a generated text; `cut_off`: a limit ended it inside its last line."""
     if cut_off and "\n" in text.strip("\n"):
         text = text[: text.rindex("\n")]
     return apply(text, context)
@@ -230,10 +230,10 @@ def apply(text: str, context: CompletionContext) -> str | Drop:
 
 
 def settled(text: str, context: CompletionContext) -> str:
-    """The start of an unfinished text that no filter will take back, however it goes on.
+    """The start of an unfinished text that no filter will take back later.
 
-    What may yet turn out to overlap the text after the cursor, to repeat what stands there, or to
-    be trailing white space is held back.
+    Holds back an end that may yet overlap the text after the cursor, repeat lines, or be trailing
+    white space.
     """
     kept = apply(text, context)
     if isinstance(kept, Drop):
@@ -248,7 +248,7 @@ def settled(text: str, context: CompletionContext) -> str:
         if any(other.strip().startswith(line) for other in near if other.strip()):
             return ""
     else:
-        # Whole lines only: the last one may still close the block, overlap, or repeat. Nor those
-        # that the text ends with if it ends here, and that stand after the cursor.
+        # Whole lines only: the last one may still close the block, overlap, or repeat. Also without
+        # lines at the end that stand after the cursor, for the text may end here.
         kept = trim_suffix_overlap(kept[: kept.rfind("\n")], context)
     return kept.rstrip()

@@ -1,6 +1,6 @@
-"""Counters since the server started: what requests were answered from and what they cost.
+"""Counters since the server started: the sources of its answers, and their cost.
 
-Numbers only: nothing here has ever seen the user's text.
+They are numbers; no text of the user's gets here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def _zero(*names: str) -> Counter[str]:
 
 @dataclass(slots=True)
 class Statistics:
-    """Counters by name; counted on the event loop alone.
+    """Counters by name, for the event loop alone.
 
-    Of the tokens, `prefetched` were computed before anybody asked, and `wasted` for requests that
-    were superseded.
+    Of the tokens, `prefetched` were computed before a request, and `wasted` for requests that were
+    superseded.
     """
 
     requests: Counter[str] = field(default_factory=lambda: _zero(*REQUESTS))
@@ -36,7 +36,7 @@ class Statistics:
     last: Outcome | None = None  # of the requests that were not superseded
 
     def as_dict(self, prefix_cache: CacheCounts) -> dict[str, Any]:
-        """Everything, as `santa.statistics` answers."""
+        """The result of `santa.statistics` (docs/protocol.md)."""
         return {
             **self.requests,
             "answered": dict(self.answered),

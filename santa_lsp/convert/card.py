@@ -13,8 +13,7 @@ from tokenizers import Tokenizer
 from santa_lsp.convert.checkpoint import Checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.specification import state_bytes_per_token
-from santa_lsp.families.forms import SPM, PromptForm, find_form, find_stop_tokens
-from santa_lsp.families.prompt import find_dialect
+from santa_lsp.families.forms import PromptForm, find_form, find_stop_tokens
 
 
 def prompt_of(checkpoint: Checkpoint) -> tuple[PromptForm | None, tuple[str, ...]]:
@@ -45,7 +44,6 @@ def write_card(
 ) -> None:
     """Write the card, with the sha256 of each file that is there. Raises ConvertError."""
     form, stop_tokens = prompt_of(checkpoint)
-    dialect = find_dialect(checkpoint.tokenizer.token_to_id)
     architecture = checkpoint.architecture
     card = {
         "name": name,
@@ -58,8 +56,6 @@ def write_card(
         "prompt_format": form.to_json() if form else None,
         "stop_tokens": list(stop_tokens),
         "bos_token": bos_token(checkpoint.tokenizer, checkpoint.metadata),
-        "fim_dialect": dialect[0].name if dialect else None,
-        "order": None if form is None else "spm" if form.order == SPM else "psm",
         "path_comment": checkpoint.path_comment,
         "n_positions": architecture.exact_positions,
         **_positions_note(checkpoint),

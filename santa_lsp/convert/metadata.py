@@ -68,8 +68,6 @@ def said_by_files(
 def said_by_card(card: Mapping[str, Any]) -> dict[str, Any]:
     """An installed model keeps the form it has."""
     said: dict[str, Any] = {}
-    if card.get("order"):
-        said["fim_order"] = card["order"]
     if "prompt_format" in card:
         said["prompt_format"] = card["prompt_format"]
         said["end_tokens"] = card.get("stop_tokens", [])

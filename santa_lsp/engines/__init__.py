@@ -1,7 +1,7 @@
-"""Implementations of santa_lsp.completion.engine.Engine, a file each, and the choice between them.
+"""Implementations of santa_lsp.completion.engine.Engine, one in a file, and the choice of one.
 
-They own prompt, token budget and reuse of computed state. They must not know of editors, requests
-or the protocol. CTranslate2 and tokenizers are imported here and in `convert` alone.
+An engine owns prompt, token budget and reuse of computed state. It must not know of editors,
+requests or the protocol. Only this room and `convert` import CTranslate2 and tokenizers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from santa_lsp.settings import Settings
 
 def load_engine(settings: Settings) -> Engine:
     """Find, check and load the model of the settings. Raises ModelError, EngineError."""
-    # Imported late: it takes longer than everything a server does before its first reply.
+    # Imported late: it takes longer than all of the server's work before its first reply.
     from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 
     model = find(settings.model)
@@ -33,10 +33,10 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def calibrate(engine: Engine, settings: Settings, stop: Stop) -> bool:
-    """Measure the settings' model where that was never done, remember it, and use what is fastest.
+    """Measure a model that was never measured here, remember its speed, and use the best threads.
 
     For idle time: the model is loaded anew for each number of threads. False when it was stopped;
-    then all is as before. Raises EngineError.
+    then nothing has changed. Raises EngineError.
     """
     if engine.speed is not None:
         return True

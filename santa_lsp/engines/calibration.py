@@ -1,4 +1,4 @@
-"""How fast an engine is on this machine."""
+"""Measures the speed of an engine on this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from santa_lsp.models.speeds import Measurement
 
 PROMPT_TOKENS = 256
 NEW_TOKENS = 16
-#: The first warms caches up; the best counts, as whatever else the machine does only slows it down.
+#: The first warms caches up. The best counts, because other work of the machine only slows a run.
 RUNS = 3
 
 
 def measure(engine: LocalEngine, threads: int, stop: Stop) -> Measurement | None:
-    """The speed with the threads it was loaded with; None once `stop` is set.
+    """The engine's speed with the `threads` that it has; None once `stop` is set.
 
     Raises EngineError.
     """
@@ -33,7 +33,7 @@ def measure(engine: LocalEngine, threads: int, stop: Stop) -> Measurement | None
 
 
 def _token_times(engine: LocalEngine, prompt_ids: list[int], stop: Stop) -> list[float]:
-    """Seconds from the call to each of the tokens; at least two, even if the model says nothing."""
+    """Seconds from the call to each token; at least two, also where the model says nothing."""
     times: list[float] = []
     started = time.perf_counter()
 
@@ -45,5 +45,5 @@ def _token_times(engine: LocalEngine, prompt_ids: list[int], stop: Stop) -> list
         times.clear()
         started = time.perf_counter()
         engine.generate_tokens(prompt_ids, Limits(NEW_TOKENS, reuse=False), on_token)
-        prompt_ids = prompt_ids[1:]  # this prompt ends a text: another
+        prompt_ids = prompt_ids[1:]  # the model ends the text here: try another prompt
     return times

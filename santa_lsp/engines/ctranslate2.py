@@ -13,17 +13,17 @@ import ctranslate2
 from santa_lsp.completion.engine import CacheCounts, EngineError, Limits
 from santa_lsp.engines.devices import load_generator
 from santa_lsp.engines.local import LocalEngine, Token
-from santa_lsp.engines.prefix_cache import PrefixCache, state_bytes_per_token
+from santa_lsp.engines.prefix_cache import PrefixCache
 from santa_lsp.models import Model
 from santa_lsp.models.speeds import Measurement
 
-#: Until it has been measured: bytes of a model whose layers are so small that a second thread costs
-#: more, in waiting for it at every token, than it brings.
+#: Bytes of a model whose layers are so small that a second thread costs more than it brings, in
+#: waiting for it at every token. Used until the model has been measured.
 SMALL = 50e6
-#: Memory for the states of cached prefixes unless the user says otherwise.
+#: Memory for the states of cached prefixes by default.
 PREFIX_CACHE_BYTES = 512_000_000
-#: How byte-level vocabularies write the byte of a line end.
-LINE_END = "\u010a"
+#: The byte of a line end in byte-level vocabularies.
+LINE_ENDS = ("\u010a", "<0x0A>")
 
 
 class CTranslate2Engine(LocalEngine):
@@ -46,8 +46,8 @@ class CTranslate2Engine(LocalEngine):
         self._device, self._compute_type = device, compute_type
         guess = 1 if model.size < SMALL else 0
         self.threads = threads or (speed.threads if speed else guess)
-        # Its threads must end before the interpreter does, or the process aborts: `finalize` drops
-        # the last reference in time.
+        # The generator's threads must end before the interpreter does, or the process aborts:
+        # `finalize` drops the last reference in time.
         self._generators: list[ctranslate2.Generator] = []
         self._lock = threading.Lock()  # around the list
         weakref.finalize(self, self._generators.clear)
@@ -56,9 +56,10 @@ class CTranslate2Engine(LocalEngine):
         vocabulary = self.tokenizer.get_vocab()
         self._prefixes = PrefixCache(
             prompt_format=self.format,
-            newlines=frozenset(i for token, i in vocabulary.items() if LINE_END in token),
-            bytes_per_token=model.card.get("state_bytes_per_token")
-            or state_bytes_per_token(model.directory / "model.bin"),
+            newlines=frozenset(
+                i for token, i in vocabulary.items() if any(end in token for end in LINE_ENDS)
+            ),
+            bytes_per_token=model.card["state_bytes_per_token"],
             most_bytes=prefix_cache_bytes,
         )
 
@@ -71,7 +72,7 @@ class CTranslate2Engine(LocalEngine):
         return str(self._generator().compute_type)
 
     @property
-    def cache_counts(self) -> CacheCounts:  # type: ignore[override]  # counted when asked for
+    def cache_counts(self) -> CacheCounts:  # type: ignore[override]  # a property
         return self._prefixes.counts
 
     def reusable(self, prompt_ids: Sequence[int]) -> int:
@@ -83,7 +84,7 @@ class CTranslate2Engine(LocalEngine):
             return 0
         if not self._prefixes.has_room(length):
             self.close()
-        step = _Step(lambda token: True, self.end_of_text)
+        step = _Step(lambda token: True, self.stop_ids)
         try:
             self._run([prompt_ids[: length + 1]], length, step, Limits(1))
         finally:
@@ -100,7 +101,7 @@ class CTranslate2Engine(LocalEngine):
         if limits.reuse:
             held = self._prefixes.longest(prompt_ids)
             static = self._prefixes.worth_building(prompt_ids) or held
-        step = _Step(on_token, self.end_of_text)
+        step = _Step(on_token, self.stop_ids)
         try:
             if limits.candidates == 1:
                 self._run([prompt_ids], static, step, limits)
@@ -119,7 +120,7 @@ class CTranslate2Engine(LocalEngine):
         step: _Step,
         limits: Limits,
     ) -> None:
-        """The likeliest first tokens, then what follows each of them, in one batch."""
+        """Generate the likeliest first tokens, then continue each of them, in one batch."""
         first = dataclasses.replace(limits, new_tokens=1)
         (result,) = self._run(
             [prompt_ids],
@@ -150,7 +151,7 @@ class CTranslate2Engine(LocalEngine):
     ) -> list[ctranslate2.GenerationResult]:
         """Generate for prompts of one length.
 
-        The state of their first `static` tokens, which are the same, is taken from memory or kept.
+        Their first `static` tokens are the same; CTranslate2 caches the state of these, or has it.
         """
         tokens = [[self.tokenizer.id_to_token(i) for i in prompt] for prompt in prompts]
         generator = self._generator()
@@ -164,13 +165,14 @@ class CTranslate2Engine(LocalEngine):
                 sampling_topk=1 if limits.temperature == 0 else 0,
                 sampling_topp=limits.top_p,
                 sampling_temperature=limits.temperature or 1.0,
+                end_token=list(self.stop_ids),
                 callback=step,
                 **options,
             )
         except RuntimeError as error:
             if generator.device == "cuda" and "out of memory" in str(error):
                 del generator
-                self.close()  # gives the memory back first
+                self.close()  # frees the memory first
                 self._device, self._compute_type = "cpu", "default"
                 raise EngineError(
                     f"the GPU ran out of memory; {self.model.name} runs on the CPU from now on"
@@ -181,7 +183,7 @@ class CTranslate2Engine(LocalEngine):
         return results
 
     def _generator(self) -> ctranslate2.Generator:
-        """The loaded model, loaded anew if it has been dropped. Raises EngineError."""
+        """The loaded model; loaded anew after `close`. Raises EngineError."""
         with self._lock:
             if not self._generators:
                 generator, self.notice = load_generator(
@@ -191,15 +193,15 @@ class CTranslate2Engine(LocalEngine):
             return self._generators[0]
 
     def use_threads(self, threads: int) -> None:
-        """Compute with that many from now on."""
+        """Compute with so many threads from now on."""
         if threads != self.threads:
             self.threads = threads
             self.close()
 
     def close(self) -> None:
-        """Give all memory back: CTranslate2 drops static prompts only together with the model.
+        """Free all memory: CTranslate2 drops static prompts only together with the model.
 
-        It is loaded again when it is needed. What runs meanwhile ends on the one it began with.
+        The next call loads the model again. A call that is running ends with the old one.
         """
         with self._lock:
             self._generators.clear()
@@ -207,25 +209,25 @@ class CTranslate2Engine(LocalEngine):
 
 
 class _Step:
-    """The callback CTranslate2 holds on to for a moment after it has answered.
+    """The callback, which CTranslate2 keeps for a moment after it has answered.
 
-    It must not keep the engine alive: the last reference would be dropped on CTranslate2's own
-    thread, whose end it would then wait for, and the process would abort.
+    It must not keep the engine alive: CTranslate2's own thread would drop the last reference, wait
+    for its own end, and abort the process.
     """
 
-    def __init__(self, on_token: Callable[[Token], bool], end_of_text: int) -> None:
+    def __init__(self, on_token: Callable[[Token], bool], stop_ids: Sequence[int]) -> None:
         self._on_token: Callable[[Token], bool] | None = on_token
-        self._end_of_text = end_of_text
+        self._stop_ids = stop_ids
         self._failure: BaseException | None = None
-        self.candidates = [0]  # which one each prompt of the batch is
+        self.candidates = [0]  # the candidate of each prompt in the batch
 
     def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
         candidate = self.candidates[result.batch_id]
         return self.take(result.token_id, result.log_prob or 0.0, candidate)
 
     def take(self, token_id: int, log_prob: float, candidate: int) -> bool:
-        """Tell of a token; whether it was the last of its candidate."""
-        if self._on_token is None or self._failure or token_id == self._end_of_text:
+        """Pass a token on; True when it is the last of its candidate."""
+        if self._on_token is None or self._failure or token_id in self._stop_ids:
             return True
         try:
             return self._on_token(Token(token_id, log_prob, candidate))
@@ -234,6 +236,6 @@ class _Step:
             return True
 
     def release(self) -> BaseException | None:
-        """Let go of everything; returns what the callback raised."""
+        """Drop all references; return the error that the callback raised."""
         failure, self._failure, self._on_token = self._failure, None, None
         return failure

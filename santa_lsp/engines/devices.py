@@ -1,21 +1,20 @@
-"""Where a model is computed and with which numbers: the GPU when there is one that can."""
+"""The device and the number format that a model is computed with: a GPU if one works."""
 
 from __future__ import annotations
 
 import ctranslate2
 
 from santa_lsp.completion.engine import EngineError
-from santa_lsp.families.prompt import END_OF_TEXT
 from santa_lsp.models import Model
 
-#: What a GPU computes unless the user says otherwise, by how the weights are stored.
+#: From the format of stored weights to the one that a GPU computes in by default.
 _CUDA_COMPUTE_TYPES = {"int8": "int8_float16", "int8_float16": "int8_float16", "float16": "float16"}
 
 
 def load_generator(
     model: Model, device: str, compute_type: str, threads: int, at_a_time: int = 2
 ) -> tuple[ctranslate2.Generator, str]:
-    """The loaded model, and why it is not on the GPU when one is there but fails.
+    """The loaded model, and a message if a GPU is there but fails.
 
     Raises EngineError.
     """
@@ -35,9 +34,8 @@ def load_on_cpu(
 ) -> ctranslate2.Generator:
     """`threads` 0 leaves the number to CTranslate2. Raises EngineError.
 
-    It computes two things at a time unless told otherwise, on one copy of the weights and of the
-    static prompts' states: what is computed ahead of the user is never in the way of what the user
-    waits for.
+    By default it computes two things at a time, on one copy of the weights and of the static
+    prompts' states: prefetching is never in the way of a request.
     """
     try:
         return ctranslate2.Generator(
@@ -61,6 +59,6 @@ def _load_on_cuda(model: Model, compute_type: str) -> ctranslate2.Generator:
     generator = ctranslate2.Generator(
         str(model.directory), device="cuda", compute_type=compute_type
     )
-    # That a library is missing, or memory short, shows when something is computed.
-    generator.generate_batch([[END_OF_TEXT]], max_length=1)
+    # A missing library or too little memory shows only in a computation.
+    generator.generate_batch([[model.stop_tokens[0]]], max_length=1)
     return generator

@@ -1,9 +1,9 @@
-"""The prefix cache: starts of prompts whose state (keys and values) is kept, to compute it once.
+"""The prefix cache: starts of prompts whose state (keys and values) is computed once and kept.
 
 CTranslate2 keeps the state of an identical start of a prompt (a static prompt) and cannot extend
-one, so where a cached prefix ends decides what every later keystroke costs. What is kept here is
-bookkeeping only: a prefix that CTranslate2 does not have after all is computed, never a wrong
-answer.
+it, so the end of a cached prefix decides the cost of every later keystroke. This module keeps the
+books alone. A mistake in them costs time, never a wrong answer: CTranslate2 computes a prefix that
+it does not have.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from santa_lsp.completion.engine import CacheCounts
 from santa_lsp.families.prompt import PromptFormat
-from santa_lsp.models.model_bin import read_variables
 
-#: A line of more tokens than this is not waited out: a cached prefix may end inside it.
+#: Tokens of a line above which a cached prefix may end inside it.
 LONG_LINE = 32
-#: Tokens before the cursor that the next keys may still change (pre-tokens are seldom longer).
+#: Tokens before the cursor that the next keys may change (pre-tokens are seldom longer).
 UNSETTLED = 8
 
 
@@ -47,7 +45,7 @@ class PrefixCache:
         return CacheCounts(self._bytes, self._built, self._dropped)
 
     def longest(self, prompt_ids: Sequence[int]) -> int:
-        """Tokens in the longest cached prefix that the prompt starts with and goes beyond, or 0."""
+        """Tokens in the longest cached prefix that is a proper start of the prompt, or 0."""
         with self._lock:
             if not self._held:
                 return 0
@@ -59,11 +57,10 @@ class PrefixCache:
             return found
 
     def boundary(self, prompt_ids: Sequence[int]) -> int:
-        """Where a prefix of this prompt should end, so that the next keys leave it as it is.
+        """The best end of a prefix of this prompt: the next keys change no token before it.
 
-        That is before the line end before the cursor (an indent typed later becomes one token with
-        it), or some tokens before the cursor where its line is long. Always less than the
-        prompt's length.
+        It is before the line end before the cursor (an indent typed later becomes one token with
+        that), or some tokens before the cursor if its line is long. Less than the prompt's length.
         """
         first, end = self._format.prefix_part(prompt_ids)
         for index in range(end - 1, max(first, end - LONG_LINE) - 1, -1):
@@ -73,18 +70,18 @@ class PrefixCache:
         return min(reach, len(prompt_ids) - 1)
 
     def worth_building(self, prompt_ids: Sequence[int]) -> int:
-        """How long a prefix should be that is computed on the way to a completion; 0: none.
+        """The length of the prefix to cache on the way to a completion; 0 for none.
 
-        Only if the very next keystroke saves the tokens that are computed once more for it.
+        Caching computes some tokens once more. It must save as many at the next keystroke already.
         """
         reach, held = self.boundary(prompt_ids), self.longest(prompt_ids)
         return reach if reach - held > held and self.has_room(reach) else 0
 
     def worth_preparing(self, prompt_ids: Sequence[int]) -> int:
-        """How long a prefix should be that is computed while nobody waits; 0: none is needed.
+        """The length of the prefix to cache while no request waits; 0 for none.
 
-        A new prefix costs its whole length N, and a tail of t tokens costs t at each token typed:
-        together least, for each token typed, when the tail may grow to the square root of 2 N.
+        A new prefix costs its whole length N, and a tail of t tokens costs t at each token typed.
+        Their sum for each token typed is least when the tail may grow to the square root of 2 N.
         """
         reach = self.boundary(prompt_ids)
         return reach if reach - self.longest(prompt_ids) > math.isqrt(2 * reach) else 0
@@ -94,11 +91,11 @@ class PrefixCache:
         return self._bytes + length * self._bytes_per_token <= self._most_bytes
 
     def fits(self, length: int) -> bool:
-        """Whether it would be, were all others dropped."""
+        """Whether a prefix of that many tokens is, without any others."""
         return length * self._bytes_per_token <= self._most_bytes
 
     def add(self, prefix_ids: Sequence[int]) -> None:
-        """The engine now holds the state of these tokens."""
+        """Note that the engine holds the state of these tokens."""
         *_, key = _hashes(prefix_ids)
         with self._lock:
             if self._held.get(key) != tuple(prefix_ids):
@@ -107,7 +104,7 @@ class PrefixCache:
                 self._built += 1
 
     def clear(self) -> None:
-        """The engine has dropped all of them."""
+        """Note that the engine has dropped all states."""
         with self._lock:
             self._dropped += len(self._held)
             self._bytes = 0
@@ -120,14 +117,3 @@ def _hashes(ids: Sequence[int]) -> Iterator[int]:
     for each in ids:
         key = hash((key, each))
         yield key
-
-
-def state_bytes_per_token(model_bin: Path) -> int:
-    """What CTranslate2 keeps of one token, in bytes: keys and values of all layers, as float32.
-
-    From the shapes in the file: an attention's first projection makes queries (as many as it has
-    inputs), keys and values. Raises ModelError.
-    """
-    variables = read_variables(model_bin).items()
-    projections = [each for name, each in variables if name.endswith("attention/linear_0/weight")]
-    return sum(4 * (outputs - inputs) for outputs, inputs in (each.shape for each in projections))

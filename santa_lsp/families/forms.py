@@ -6,6 +6,7 @@ written into the model's card, so that serving needs no code of a family.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -59,6 +60,23 @@ class PromptForm:
     def prefix_is_last(self) -> bool:
         """Whether text typed at the cursor only adds to the end of the prompt."""
         return self.order[-1] == PREFIX
+
+    @property
+    def pad(self) -> int:
+        """Id of the token that fills up a row, and carries no loss.
+
+        Without one of its own that is the form's first token, which starts every example.
+        """
+        return self.marks[FIM_PAD if FIM_PAD in self.marks else self.order[0]].id
+
+    @property
+    def order_name(self) -> str:
+        """psm, spm, or the name of a form that has one order alone."""
+        return next((name for name, order in ORDERS.items() if order == self.order), self.name)
+
+    def with_order(self, order: str) -> PromptForm:
+        """The same tokens in the order "psm" or "spm"."""
+        return dataclasses.replace(self, order=ORDERS[order])
 
     def prefix_bounds(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
         """Where the text before the cursor starts and ends in a prompt of `assemble`.
@@ -139,7 +157,7 @@ _SPELLINGS = (
     ),
     _Spelling("codestral", WITHOUT_MIDDLE, ("[PREFIX]", "[SUFFIX]"), {}),
 )
-_ORDERS = {"psm": PSM, "spm": SPM}
+ORDERS = {"psm": PSM, "spm": SPM}
 #: Tokens that end a text in models whose files do not say which does.
 _ENDS = ("<|end_of_text|>", "<｜end▁of▁sentence｜>", "<[end▁of▁sentence]>", "</s>")
 _END_OF_TEXT = "<|endoftext|>"
@@ -170,7 +188,7 @@ def find_form(token_to_id: TokenToId, metadata: Mapping[str, Any]) -> PromptForm
                 tokens[part] = token
         order = spelling.order
         if order in (PSM, SPM):
-            order = _ORDERS.get(str(metadata.get("fim_order")), order)
+            order = ORDERS.get(str(metadata.get("fim_order")), order)
         return PromptForm(spelling.name, order, _marks({**tokens, **said}, token_to_id))
     if {FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE} <= said.keys():
         # Tokens of another spelling: llama.cpp sends them in this order, whatever the model.

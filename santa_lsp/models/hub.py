@@ -1,4 +1,4 @@
-"""The Hugging Face hub: what a repository holds, and its files, resumed and verified."""
+"""The Hugging Face hub: the files of a repository, and their verified, resumable download."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BESIDE = (
 
 
 class HubError(ModelError):
-    """A download that cannot go on; names the next step."""
+    """A download that cannot go on. The message names the next step."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a repository; large ones have a sha256, the others git's own checksum."""
+    """A file of a repository. Large files have a sha256, the others git's own checksum."""
 
     name: str
     size: int
@@ -61,7 +61,7 @@ class Repository:
 
 
 def look_up(hub_id: str, revision: str | None) -> Repository:
-    """Ask the hub what a repository holds at a branch, tag or commit. Raises HubError."""
+    """Ask the hub for a repository's files at a branch, tag or commit. Raises HubError."""
     from huggingface_hub import HfApi
 
     with _explained(hub_id, revision):
@@ -89,24 +89,24 @@ def look_up(hub_id: str, revision: str | None) -> Repository:
 
 
 def _choose(hub_id: str, names: Sequence[str]) -> list[str]:
-    """The files to download: one set of weights and what lies beside it. Raises HubError."""
+    """The files to download: one set of weights and the files beside it. Raises HubError."""
     if "tokenizer.json" not in names:
         raise HubError(
-            f"{hub_id} has no tokenizer.json; download it, save its tokenizer with transformers' "
-            "AutoTokenizer, and run santa-lsp models add FOLDER"
+            f"{hub_id} has no tokenizer.json; download the repository, save its tokenizer with "
+            "transformers' AutoTokenizer, and run santa-lsp models add FOLDER"
         )
     for patterns in _WEIGHTS:
         weights = [name for name in names if _matches(name, patterns)]
         if any(_matches(name, patterns[:1]) for name in weights):
             return [name for name in names if _matches(name, _BESIDE)] + weights
     raise HubError(
-        f"{hub_id} has no weights that can be converted: it needs safetensors, pytorch_model.bin "
-        "or a Megatron-LM checkpoint"
+        f"{hub_id} has no weights that santa-lsp can convert; choose a repository with "
+        "safetensors, pytorch_model.bin or a Megatron-LM checkpoint"
     )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a path, part by part, is like one of the patterns; a * is never a slash, nor ".."."""
+    """Whether a path matches a pattern part by part; a * matches neither a slash nor ".."."""
     parts = name.split("/")
     return ".." not in parts and any(
         len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
@@ -115,7 +115,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def download(repository: Repository, folder: Path) -> None:
-    """Every file into `folder`, its checksum tested; what an earlier call left is used.
+    """Download every file into `folder` and test its checksum. Reuses files of an earlier call.
 
     Raises HubError.
     """
@@ -125,18 +125,22 @@ def download(repository: Repository, folder: Path) -> None:
     if free < repository.size - present:
         raise HubError(
             f"{repository.hub_id} needs {(repository.size - present) / 1e9:.1f} GB, and only "
-            f"{free / 1e9:.1f} GB are free in {folder}; free some, or set SANTA_LSP_HOME elsewhere"
+            f"{free / 1e9:.1f} GB are free in {folder}; free some, or set SANTA_LSP_HOME to a "
+            "folder on another disk"
         )
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import errors, hf_hub_download
 
     for file in repository.files:
         path = folder / file.name
         if path.is_file() and _is_whole(file, path):
             continue
         with _explained(repository.hub_id, repository.commit):
-            hf_hub_download(
-                repository.hub_id, file.name, revision=repository.commit, local_dir=folder
-            )
+            try:
+                hf_hub_download(
+                    repository.hub_id, file.name, revision=repository.commit, local_dir=folder
+                )
+            except errors.LocalEntryNotFoundError as error:
+                raise error.__cause__ or error from None  # the hub's own answer, or its silence
         if not _is_whole(file, path):
             path.unlink()
             raise HubError(f"{file.name} arrived damaged (checksum); run the same command again")
@@ -153,7 +157,7 @@ def _is_whole(file: HubFile, path: Path) -> bool:
 
 @contextmanager
 def _explained(hub_id: str, revision: str | None) -> Iterator[None]:
-    """The library's errors as HubErrors that say what to do next."""
+    """The library's errors as HubErrors, which name the next step."""
     from huggingface_hub import errors
 
     page = f"https://huggingface.co/{hub_id}"
@@ -183,13 +187,13 @@ def _explained(hub_id: str, revision: str | None) -> Iterator[None]:
     except OSError as error:
         raise HubError(f"{hub_id} was not downloaded: {_one_line(error)}; run it again") from error
     except Exception as error:
-        # The library's HTTP client, whose errors have no public base, changes between versions.
+        # The library's HTTP client, whose errors have no public base, differs between versions.
         if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "requests"):
             raise
         raise HubError(
-            f"the hub cannot be reached ({_one_line(error)}); what has arrived is kept: run the "
-            f"same command again, or download {page} on a machine that has a network, copy it here "
-            "and run santa-lsp models add FOLDER"
+            f"the hub cannot be reached ({_one_line(error)}); run the same command again, which "
+            f"keeps the files that have arrived, or download {page} on a machine with a network, "
+            "copy it here and run santa-lsp models add FOLDER"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What this machine is, as far as a model's speed depends on it."""
+"""The properties of this machine that a model's speed depends on."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import os
 import platform
 from pathlib import Path
 
-#: Instruction sets that CTranslate2's int8 kernels use, best first, by the flag Linux shows.
+#: Instruction sets that CTranslate2's int8 kernels use, best first, as the flags of Linux.
 INSTRUCTION_SETS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "asimddp", "asimd")
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def thread_counts() -> list[int]:
-    """Numbers of threads worth measuring: one, half of the cores (two may share a unit), all."""
+    """Numbers of threads to measure: one, half of the cores (two may share a unit), all."""
     return sorted({1, max(1, cores() // 2), cores()})
+
+
+def memory() -> int:
+    """Bytes of memory that are installed; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
 
 
 def processor() -> str:

@@ -1,4 +1,4 @@
-"""What CTranslate2's model.bin holds, and where: read without loading it.
+"""Reads the variables of CTranslate2's model.bin, without their data.
 
 Version 6 of the file: header, then variables (name, shape, type, data), then aliases; integers are
 little-endian, strings have a length and a closing zero (CTranslate2's model_reader.cc).

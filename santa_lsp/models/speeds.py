@@ -1,4 +1,4 @@
-"""How fast each model was on this machine when it was last measured."""
+"""The measured speed of each model on this machine, kept in a file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from santa_lsp.models import Model, home, machine
 from santa_lsp.models.files import write_whole
 
-#: Tokens of a usual request: the line so far, computed after a cached prefix, and the line's rest.
+#: Tokens of a usual request: the line so far, prefilled after a cached prefix, and its completion.
 TAIL, LINE = 16, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a model was measured to do on this machine with a number of threads (0: a GPU's)."""
+    """The speed of a model on this machine with a number of threads (0: on a GPU)."""
 
     threads: int
     prefill_tokens_per_second: float
@@ -26,20 +26,19 @@ class Measurement:
 
     @property
     def usual_seconds(self) -> float:
-        """A usual request with its prefix cached."""
+        """The time of a usual request with its prefix cached."""
         return TAIL / self.prefill_tokens_per_second + LINE / self.decode_tokens_per_second
 
 
 def fastest(measurements: Sequence[Measurement]) -> Measurement:
-    """The one that answers a usual request first."""
+    """The measurement with the least time for a usual request."""
     return min(measurements, key=lambda each: each.usual_seconds)
 
 
 def record(model: Model, measurements: Sequence[Measurement], speed_key: str = "") -> None:
-    """Keep measurements with several numbers of threads, where the folder can be written.
+    """Keep measurements with several numbers of threads, if the folder can be written.
 
-    The model is known by its weights, whatever it is called; `speed_key` tells ways to compute it
-    apart.
+    The key is the model's weights, not its name; `speed_key` tells ways to compute it apart.
     """
     rows = [dataclasses.asdict(each) for each in measurements]
     with suppress(OSError):
@@ -47,11 +46,11 @@ def record(model: Model, measurements: Sequence[Measurement], speed_key: str = "
 
 
 def recall(model: Model, speed_key: str = "") -> list[Measurement]:
-    """What was kept; empty when it was never measured here."""
+    """The kept measurements; empty if the model was never measured here."""
     try:
         kept = _read().get(_key(model, speed_key), [])
         return [Measurement(int(row.pop("threads")), **row) for row in kept]
-    except (AttributeError, KeyError, TypeError):  # of another version
+    except (AttributeError, KeyError, TypeError):  # written by another version
         return []
 
 
@@ -67,6 +66,6 @@ def _file() -> Path:
 def _read() -> dict[str, list[dict[str, float]]]:
     try:
         measured: dict[str, list[dict[str, float]]] = json.loads(_file().read_text())
-    except (OSError, ValueError):  # nothing measured yet, or a write that was cut short
+    except (OSError, ValueError):  # no file yet, or a damaged one
         return {}
     return measured if isinstance(measured, dict) else {}

@@ -11,7 +11,7 @@ from santa_lsp.document import Document, Encoding, Range
 
 
 class OpenDocument(TextDocument):
-    """What pygls's document synchronisation edits: our `Document` under its interface."""
+    """Our `Document` under the interface that pygls's document synchronisation edits."""
 
     def __init__(self, uri: str, text: str, encoding: Encoding, **options: Any) -> None:
         self.document = Document(uri, text, language=options.get("language_id") or "")
@@ -46,7 +46,7 @@ class OpenDocuments(Workspace):
 
     @property
     def encoding(self) -> Encoding:
-        """What `Position.character` counts on this connection."""
+        """The unit that `Position.character` counts on this connection."""
         return types.PositionEncodingKind(self.position_encoding).value
 
     def _create_text_document(

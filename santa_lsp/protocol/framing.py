@@ -1,4 +1,4 @@
-"""Messages out of a byte stream, forgiving of what real clients send, and into one."""
+"""Messages out of a byte stream, with the oddities of real clients, and into one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a header line that are looked at; more without a line end is noise.
+#: Bytes of a header line at most; more without a line end is noise.
 MAX_HEADER = 8192
 
-#: Bytes of a body. A larger Content-Length is taken for a wrong one.
+#: Bytes of a body at most. A larger Content-Length is treated as wrong.
 MAX_BODY = 1 << 30
 
 #: Bytes that a `Content-Length` line fits in.
@@ -24,7 +24,7 @@ _INCOMPLETE = object()
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Stands in the stream for what was no message; `reason` quotes none of it."""
+    """Replaces bytes that were no message in the stream; `reason` quotes none of them."""
 
     reason: str
 
@@ -43,9 +43,9 @@ class Framing:
     """Cuts a byte stream into messages by their headers. Does no I/O itself.
 
     Header names may be in any case, unknown headers and stray blank lines are skipped. When a
-    length is missing or wrong, `Malformed` takes the message's place and reading goes on at the
-    next `Content-Length` line. That is found even inside a body still being waited for: JSON allows
-    no raw line end in a string and no such words outside one.
+    length is missing or wrong, `Malformed` replaces the message and reading goes on at the next
+    `Content-Length` line. It is found also inside an unfinished body, for JSON allows no raw line
+    end in a string and no such words outside one.
     """
 
     _LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d{1,18})[ \t\r]*$", re.IGNORECASE)
@@ -117,7 +117,7 @@ class Framing:
         if not isinstance(message, Malformed):
             del self._buffer[: len(body)]
         # A body that is no JSON stays in the buffer: its length may be wrong, and the next header
-        # begin inside it. As header lines go it is noise, so nothing of it is understood twice.
+        # may begin inside it. The header reader skips it as noise, so no message is read twice.
         return message
 
 

@@ -30,13 +30,13 @@ HANG_UP_GRACE = 5.0
 
 
 class Server(LanguageServer):
-    """A pygls server, with pygls's decorators, that stays up and leaves when it should.
+    """A pygls server, with pygls's decorators, that survives errors and ends when LSP says so.
 
-    Started by `serve`; pygls's own ways to start are not for it.
+    Start it with `serve`, not with pygls's own methods.
 
     An async handler runs up to its first `await` before the next message is applied: take the
     snapshot of the document there. Handlers of requests may raise `JsonRpcException` to choose
-    their error reply; any other exception is logged (type and place) and answered with -32603.
+    their error reply; any other exception is logged (type, source line) and answered with -32603.
     """
 
     protocol: Protocol
@@ -56,7 +56,7 @@ class Server(LanguageServer):
 
     @property
     def encoding(self) -> Encoding:
-        """What positions count on this connection; RuntimeError before initialize."""
+        """The unit that positions count on this connection; RuntimeError before initialize."""
         return self.protocol.workspace.encoding
 
     @property
@@ -78,18 +78,18 @@ class Server(LanguageServer):
     @process_id.setter
     def process_id(self, process_id: int | None) -> None:
         self._process_id = process_id
-        # One that is gone already lives in another container, where its number means nothing here.
+        # A process that does not exist here is in another container: its id means nothing.
         self._parent = process_id if process_id and _is_alive(process_id) else None
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log; pygls would pop up a window for each failure."""
+        """Log the error. pygls would open a window in the editor for each."""
         log.error("%s", describe_error(error))
 
     def serve(self, wire: Wire) -> NoReturn:
         """Serve one client, then leave the process: 0 after a shutdown request, otherwise 1."""
 
         async def session() -> None:
-            # Left from inside: asyncio.run would first wait for handlers and worker threads.
+            # Leave from inside: asyncio.run would first wait for handlers and worker threads.
             _leave(await self._serve(wire))
 
         threading.Thread(target=self._watch, args=(wire.ended,), name="watch", daemon=True).start()
@@ -105,7 +105,7 @@ class Server(LanguageServer):
         queue: asyncio.Queue[object] = asyncio.Queue()
 
         def deliver(message: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to tell
+            with contextlib.suppress(RuntimeError):  # the loop has closed: the session is over
                 loop.call_soon_threadsafe(queue.put_nowait, message)
 
         self.protocol.set_writer(wire, include_headers=False)
@@ -120,20 +120,20 @@ class Server(LanguageServer):
                     self.protocol.receive(message)
             except Exception as error:
                 log.error("message failed: %s", describe_error(error))
-                if isinstance(message, Greeted):  # the client trusts in a session that is none
+                if isinstance(message, Greeted):  # its reply was sent: tell the user
                     reason = f"{self.name} cannot serve: the editor's initialize request is invalid"
                     self.window_show_message(
                         types.ShowMessageParams(types.MessageType.Error, reason)
                     )
                     return 1
-            # Lets the handler just started take its snapshot before the next edit is applied.
+            # Lets the handler that has just started take its snapshot before the next edit.
             await asyncio.sleep(0)
         if self.protocol.has_shut_down and (cancelled := self.protocol.unanswered):
             await asyncio.wait(cancelled, timeout=0.2)  # their -32800 replies
         return 0 if self.protocol.has_shut_down else 1
 
     def _watch(self, ended: threading.Event) -> None:
-        """End the process when its parent or its client is gone, even if the loop is stuck."""
+        """End the process when its parent or its client is gone, also if the loop is stuck."""
         while not ended.wait(PARENT_POLL):
             if self._parent is not None and not _is_alive(self._parent):
                 log.warning("the client's process is gone")
@@ -143,7 +143,7 @@ class Server(LanguageServer):
 
 
 def _silence_pygls() -> None:
-    """Switch pygls's loggers off: they write whole messages, the user's code with them."""
+    """Switch pygls's loggers off: they write whole messages, with the user's code."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith("pygls")]
     for name in ["pygls", *names]:
         logging.getLogger(name).disabled = True
@@ -180,7 +180,7 @@ def _is_alive(process_id: int) -> bool:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process at once: a thread that is computing would keep a normal exit waiting."""
+    """End the process at once: a normal exit would wait for a thread that computes."""
     with contextlib.suppress(Exception):
         sys.stderr.flush()
     os._exit(status)

@@ -1,4 +1,4 @@
-"""What one message leads to: a handler, and for each request exactly one reply."""
+"""From one message to its handler, and for each request exactly one reply."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MessageId = int | str
 
 @attrs.define
 class InlineCompletionParams(types.InlineCompletionParams):
-    """Adds what lsprotocol drops; the handler of textDocument/inlineCompletion is given these."""
+    """The params of textDocument/inlineCompletion, with the token that lsprotocol drops."""
 
     partial_result_token: types.ProgressToken | None = None
 
 
 @attrs.define
 class InlineCompletionRequest:
-    """lsprotocol's, around our params."""
+    """lsprotocol's request with our params."""
 
     id: MessageId
     params: InlineCompletionParams
@@ -46,7 +46,7 @@ attrs.resolve_types(InlineCompletionRequest)
 
 
 def describe_error(error: BaseException) -> str:
-    """Type and call sites of an error and its causes: never its text, which may quote user code."""
+    """Type and call sites of an error and its causes, never its text, which may quote user code."""
     lines: list[str] = []
     current: BaseException | None = error
     while current is not None and len(lines) < 200:  # contexts may form a cycle
@@ -59,9 +59,9 @@ def describe_error(error: BaseException) -> str:
 
 
 class Protocol(LanguageServerProtocol):
-    """pygls's bookkeeping of requests and handlers behind our own front door, `receive`."""
+    """pygls's bookkeeping of requests and handlers; messages come in by our own `receive`."""
 
-    #: What the server does beyond LSP, as it tells the client.
+    #: The server's extensions, as `capabilities.experimental`.
     experimental: types.LSPAny = None
 
     @property
@@ -69,8 +69,8 @@ class Protocol(LanguageServerProtocol):
         """The open documents; RuntimeError before initialize."""
         made = super().workspace
         if not isinstance(made, OpenDocuments):
-            # pygls has just built its own kind in lsp_initialize; nobody has seen that yet, as this
-            # property is the only way to it.
+            # pygls has just built its own kind in lsp_initialize. No caller has it yet, for this
+            # property is the only access to it.
             made = OpenDocuments(
                 made.root_uri,
                 workspace_folders=list(made.folders.values()),
@@ -112,7 +112,7 @@ class Protocol(LanguageServerProtocol):
             msg_id = None
         is_call, has_id = "method" in message, "id" in message
         if not is_call and ("result" in message or "error" in message):
-            self._receive_response(msg_id, message)  # never replied to, or two peers could quarrel
+            self._receive_response(msg_id, message)  # never replied to: peers could loop
         elif (
             message.get("jsonrpc") != self.VERSION
             or not isinstance(method, str)
@@ -126,7 +126,7 @@ class Protocol(LanguageServerProtocol):
             self._receive_request(msg_id, method, message.get("params"))
 
     async def catch_up(self, request: dict[str, Any]) -> None:
-        """Handle an `initialize` request that has its reply. Raises whatever is wrong with it."""
+        """Handle an `initialize` request that has its reply. Raises its error, of any type."""
         loop = asyncio.get_running_loop()
         handled: asyncio.Future[Future[Any]] = loop.create_future()
         params = self._structure(types.INITIALIZE, request).params
@@ -213,7 +213,7 @@ class Protocol(LanguageServerProtocol):
         return True
 
     def _structure(self, method: str, fields: dict[str, Any]) -> Any:
-        """The typed message; an exception of any kind when its params are invalid."""
+        """The typed message. Raises an exception of any type when its params are invalid."""
         return self.structure_message({"jsonrpc": self.VERSION, "method": method, **fields})
 
     def _run_handler(
@@ -227,7 +227,7 @@ class Protocol(LanguageServerProtocol):
             self._ctx_msg_id.set(msg_id)
             self._execute_handler(msg_id, self._get_handler(method), callback, (params,))
 
-        # A context of its own, so that `msg_id` tells each handler which request it answers.
+        # A context of its own, so that each handler finds the id of its request in `msg_id`.
         contextvars.copy_context().run(run)
 
     def _reply(self, msg_id: MessageId, method: str, future: Future[Any]) -> None:
@@ -237,7 +237,7 @@ class Protocol(LanguageServerProtocol):
             self._refuse(msg_id, types.LSPErrorCodes.RequestCancelled, "cancelled", method)
         elif (error := future.exception()) is None:
             self._send_response(msg_id, future.result())
-        elif isinstance(error, JsonRpcException):  # the handler's own words for the client
+        elif isinstance(error, JsonRpcException):  # the handler chose the reply
             self._refuse(msg_id, error.code, error.message, method)
         else:
             log.error("request %s failed: %s", method, describe_error(error))
@@ -273,19 +273,19 @@ class Protocol(LanguageServerProtocol):
     def lsp_initialize(
         self, params: types.InitializeParams
     ) -> Generator[Any, Any, types.InitializeResult]:
-        """pygls's reply, with what it has no way to state and the same for every client."""
+        """pygls's reply, with our extensions, and the same for every client."""
         result = yield from super().lsp_initialize(params)
         offered = result.capabilities
         offered.experimental = self.experimental
         if isinstance(sync := offered.text_document_sync, types.TextDocumentSyncOptions):
-            # pygls writes false for clients that could do it, and nothing for others.
+            # pygls writes false for clients that know the notification, and nothing for others.
             sync.will_save = sync.will_save or None
             sync.will_save_wait_until = sync.will_save_wait_until or None
         return result
 
     @lsp_method(types.SHUTDOWN)
     def lsp_shutdown(self, *args: Any) -> Generator[Any, Any, None]:
-        """Cancel what is under way (each request gets its -32800) and take no more."""
+        """Cancel all unanswered requests, each with -32800, and accept no more."""
         if (user_handler := self.fm.features.get(types.SHUTDOWN)) is not None:
             yield user_handler, args, None
         current = self.msg_id

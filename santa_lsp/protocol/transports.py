@@ -1,6 +1,6 @@
-"""What a `Wire` runs over: stdin and stdout, TCP, WebSocket. No library but for the last.
+"""The transports of a `Wire`: stdin and stdout, TCP, WebSocket. Only the last needs a library.
 
-A socket is that of the first client to connect: there is one set of documents.
+A socket serves the first client alone, for there is one set of documents.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from santa_lsp.protocol.wire import Greet, Wire
 def open_stdio(greet: Greet | None = None) -> Wire:
     """The process's stdin and stdout.
 
-    The two file descriptors are taken away from the rest of the program: a `print` goes to stderr
-    and a child process cannot swallow messages.
+    The two file descriptors are taken away from all other code: a `print` goes to stderr, and a
+    child process cannot read messages.
     """
     source = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -14,22 +14,22 @@ log = logging.getLogger(__name__)
 #: From the params of `initialize` to its result, or None to leave the reply to the server.
 Greet = Callable[[object], dict[str, Any] | None]
 
-#: Comes after the last message.
+#: Follows the last message.
 END: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
-    """Stands in the stream for an `initialize` request whose reply has been sent."""
+    """Replaces an `initialize` request in the stream whose reply has been sent."""
 
     request: dict[str, Any]
 
 
 class Wire:
-    """Reads on a daemon thread from the moment it is made; what it has read waits for `attach`.
+    """Reads on a daemon thread from the start; messages wait for `attach`.
 
-    So a server can be imported while its client is answered by `greet` and sends more. `messages`
-    blocks, and may raise OSError; `send` takes the body of one message.
+    So `greet` can answer the client while the server is imported. `messages` blocks, and may raise
+    OSError; `send` takes the body of one message.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Wire:
         threading.Thread(target=self._read, args=(messages,), name="reader", daemon=True).start()
 
     def attach(self, deliver: Callable[[object], object]) -> None:
-        """Deliver what has arrived and, on the reading thread, all that will: `END` at last."""
+        """Deliver the messages so far, and later ones on the reading thread; `END` is the last."""
         with self._delivering:
             for message in self._early:
                 deliver(message)
@@ -56,7 +56,7 @@ class Wire:
             self._deliver = deliver
 
     def write(self, body: bytes) -> None:
-        """Send now, from any thread; a client that no longer listens ends the session instead."""
+        """Send now, from any thread. If the client has gone, the session ends."""
         try:
             with self._sending:
                 self._send(body)
@@ -65,7 +65,7 @@ class Wire:
             self._end()
 
     def close(self) -> None:
-        """Part of what pygls calls a writer; the process's end closes the connection."""
+        """For pygls's interface of a writer; the process's end closes the connection."""
 
     def _read(self, messages: Iterable[object]) -> None:
         try:
@@ -77,7 +77,7 @@ class Wire:
             self._end()
 
     def _answer(self, message: object) -> object:
-        """`Greeted` when this is an initialize request that `greet` has a reply to."""
+        """`Greeted` for an initialize request to which `greet` has a reply; else the message."""
         if self._greet is None or not isinstance(message, dict):
             return message
         match message:

@@ -20,25 +20,25 @@ PROGRESS_TIMEOUT = 5
 
 
 class Client:
-    """What the server says to one editor, as far as the editor can hear it."""
+    """Sends to one editor. A message that the editor cannot take is left out."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        #: The client says `experimental.santa.status`.
+        #: The client has declared `experimental.santa.status`.
         self.wants_status = False
 
     def take_capabilities(self, capabilities: types.ClientCapabilities) -> None:
-        """What the client says it can do beyond the protocol."""
+        """Read the capabilities that the client declares beyond LSP."""
         experimental = capabilities.experimental
         santa = experimental.get("santa") if isinstance(experimental, dict) else None
         self.wants_status = isinstance(santa, dict) and bool(santa.get("status"))
 
     def warn(self, message: str) -> None:
-        """Tell the user of something that is not as it should be, in the editor and in the log."""
+        """Tell the user of a problem that the server works around, in the editor and in the log."""
         self._say(types.MessageType.Warning, message)
 
     def fail(self, message: str) -> None:
-        """Tell the user that something cannot be done, in the editor and in the log."""
+        """Tell the user of a failure, in the editor and in the log."""
         self._say(types.MessageType.Error, message)
 
     def _say(self, kind: types.MessageType, message: str) -> None:
@@ -47,20 +47,20 @@ class Client:
         self._server.window_show_message(types.ShowMessageParams(kind, f"santa-lsp: {message}"))
 
     def send_status(self, status: dict[str, Any]) -> None:
-        """`santa/status`, to clients that want it."""
+        """Send `santa/status` to a client that has declared it."""
         if self.wants_status:
             self._server.protocol.notify("santa/status", status)
 
     def send_partial_result(
         self, token: types.ProgressToken, item: types.InlineCompletionItem
     ) -> None:
-        """The completion as far as it has grown."""
+        """Send the completion generated so far under the request's partialResultToken."""
         value = types.InlineCompletionList([item])
         self._server.protocol.notify(types.PROGRESS, types.ProgressParams(token, value))
 
     @asynccontextmanager
     async def progress(self, title: str) -> AsyncIterator[None]:
-        """A progress bar in the editor, where there can be one."""
+        """Show a progress bar, if the editor has any, while the block runs."""
         token = await self._begin_progress(title)
         try:
             yield
@@ -76,13 +76,13 @@ class Client:
         token = f"santa-load-{time.monotonic_ns()}"
         try:
             await asyncio.wait_for(progress.create_async(token), timeout=PROGRESS_TIMEOUT)
-        except Exception:  # the client refused or never answered: loading goes on without progress
+        except Exception:  # the client refused or did not answer: load without a progress bar
             return None
         progress.begin(token, types.WorkDoneProgressBegin(title, cancellable=False))
         return token
 
     async def pull_options(self) -> object | None:
-        """The `santa` section of a client that can be asked for it; None where there is none."""
+        """Ask the client for its `santa` section; None if it has none or cannot be asked."""
         workspace = self._server.client_capabilities.workspace
         if workspace is None or not workspace.configuration:
             return None

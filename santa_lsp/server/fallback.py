@@ -1,4 +1,4 @@
-"""Inline completions in the ordinary list, for editors that know no other (Helix, Zed, Kate, …)."""
+"""Completions in the ordinary list, for editors without inline completion (Helix, Zed, Kate, …)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from lsprotocol import types
 
 from santa_lsp.protocol.messages import InlineCompletionParams
 
-#: What editors compare the items of a list with. ASCII, so that characters are positions.
+#: Editors compare the items of a list with the word before the cursor. ASCII, so that a character
+#: is one position in every encoding.
 _WORD = re.compile(r"[A-Za-z0-9_]*\Z")
 LONGEST_LABEL = 60
 
 
 def as_inline(params: types.CompletionParams) -> InlineCompletionParams:
-    """The request as one for inline completion; lists open by themselves while somebody types."""
+    """The request as an automatic one for inline completion: lists open while the user types."""
     return InlineCompletionParams(
         context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
         position=params.position,
@@ -23,13 +24,13 @@ def as_inline(params: types.CompletionParams) -> InlineCompletionParams:
 
 
 def as_list(found: types.InlineCompletionList | None, line_prefix: str) -> types.CompletionList:
-    """The items with the word before the cursor in front; to be asked for again at each key."""
+    """The items, each after the word before the cursor; the editor asks again at each key."""
     match = _WORD.search(line_prefix)
     word = match[0] if match else ""
     items = []
     for item in found.items if found else []:
         text = word + str(item.insert_text)
-        assert item.range is not None  # ours always have one
+        assert item.range is not None  # Snapshot.item sets it
         start = item.range.start
         begin = types.Position(start.line, start.character - len(word))
         label = text.strip().split("\n")[0]

@@ -1,7 +1,7 @@
-"""The reply to `initialize`, without pygls: the one thing an editor waits for at the start.
+"""The reply to `initialize`, without pygls, because an editor waits for it at the start.
 
-It is what pygls would reply for the handlers of santa_lsp.server, but for the list of completions,
-which clients with inline completion are not offered; tests/test_greeting.py compares.
+It equals pygls's reply for the handlers of santa_lsp.server, with one exception: a client with
+inline completion is not offered the completion list. tests/test_greeting.py compares the two.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import Any
 
 from santa_lsp import __version__
 
-#: What we do beyond LSP: `streaming` grows a completion under the request's partialResultToken,
-#: `status` sends santa/status to clients whose own experimental.santa.status asks for it, `cursor`
+#: Our extensions (docs/protocol.md): `streaming` sends a growing completion under the request's
+#: partialResultToken, `status` sends santa/status to clients that declare it themselves, `cursor`
 #: takes santa/cursor (TextDocumentPositionParams) when the cursor moves without an edit.
 EXPERIMENTAL = {"santa": {"streaming": True, "status": True, "cursor": True}}
 
-#: What `Position.character` can count here.
+#: The units that `Position.character` may count.
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
 
 
 def greet(params: object) -> dict[str, Any] | None:
-    """The InitializeResult for these InitializeParams (both JSON); None when they look wrong."""
+    """The InitializeResult for these InitializeParams (both JSON); None when they are invalid."""
     capabilities = params.get("capabilities") if isinstance(params, dict) else None
     if not isinstance(capabilities, dict):
         return None
@@ -53,9 +53,7 @@ def greet(params: object) -> dict[str, Any] | None:
     if _wants_fallback(capabilities, params):
         offered["completionProvider"] = {}
     if notebook is not None:
-        offered["notebookDocumentSync"] = {
-            "notebookSelector": [{"notebook": "*", "cells": [{"language": "python"}]}]
-        }
+        offered["notebookDocumentSync"] = {"notebookSelector": [{"notebook": "*"}]}
     return {
         "capabilities": offered,
         "serverInfo": {"name": "santa-lsp", "version": __version__},
@@ -63,7 +61,7 @@ def greet(params: object) -> dict[str, Any] | None:
 
 
 def _wants_fallback(capabilities: dict[str, Any], params: object) -> bool:
-    """Whether the client has no inline completion, and its options do not forbid the list."""
+    """Whether the client has no inline completion and its options allow the list."""
     options = params.get("initializationOptions") if isinstance(params, dict) else None
     if isinstance(options, dict) and options.get("fallbackCompletion") is False:
         return False

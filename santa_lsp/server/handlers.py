@@ -1,6 +1,6 @@
 """One short function for each LSP method and command; `FEATURES` and `COMMANDS` list them.
 
-They translate: protocol types become ours here, and ours the protocol's.
+They translate the protocol's types into ours and back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from santa_lsp.settings import Settings
 
 
 def initialize(session: Session, params: types.InitializeParams) -> None:
-    """Take the initialization options; problems are told once the client listens."""
+    """Take the initialization options; their problems are told after `initialized`."""
     session.settings, found = settings.parse(params.initialization_options, session.base)
     session.base = session.settings
     session.problems += found
@@ -38,7 +38,7 @@ def initialize(session: Session, params: types.InitializeParams) -> None:
 
 
 async def initialized(session: Session, params: types.InitializedParams) -> None:
-    """Load the model; the client has its answer already."""
+    """Tell the problems of the settings, and load the model."""
     for problem in session.problems:
         session.client.warn(problem)
     await session.load_model()
@@ -48,7 +48,7 @@ async def initialized(session: Session, params: types.InitializedParams) -> None
 async def did_change_configuration(
     session: Session, params: types.DidChangeConfigurationParams
 ) -> None:
-    """Take the `santa` section that was pushed, or ask for it."""
+    """Take the `santa` section that the client pushed, or ask for it."""
     pushed = params.settings
     if isinstance(pushed, dict) and "santa" in pushed:
         await session.use_options(pushed["santa"])
@@ -57,7 +57,7 @@ async def did_change_configuration(
 
 
 def did_change(session: Session, params: types.DidChangeTextDocumentParams) -> None:
-    """The text has its new state already: this is for the typing speed, and for what comes next."""
+    """Measure the typing speed and prepare for the next request; the edit has been applied."""
     session.typing_speed.key(time.monotonic())
     if params.content_changes:
         position = snapshot.end_of_change(params.content_changes[-1])
@@ -66,14 +66,14 @@ def did_change(session: Session, params: types.DidChangeTextDocumentParams) -> N
 
 
 def did_close(session: Session, params: types.DidCloseTextDocumentParams) -> None:
-    """Stop what is computed for a document that is gone."""
+    """Stop the computation for a document that was closed."""
     session.forget(params.text_document.uri)
 
 
 async def inline_completion(
     session: Session, params: InlineCompletionParams
 ) -> types.InlineCompletionList | None:
-    """The completion at a position, or null; `santa.why` says why."""
+    """The completion at a position, or null; `santa.why` gives the reason."""
     document = session.server.document(params.text_document.uri)
     if document is None:
         session.why = "the document is not open"
@@ -96,7 +96,7 @@ async def inline_completion(
 async def completion(
     session: Session, params: types.CompletionParams
 ) -> types.CompletionList | None:
-    """The same in the ordinary list; offered to clients without inline completion."""
+    """The completion in the ordinary list, for clients without inline completion."""
     document = session.server.document(params.text_document.uri)
     if document is None or not session.settings.fallback_completion:
         return None
@@ -124,14 +124,14 @@ def _cursor_moved(session: Session, uri: str, position: types.Position) -> None:
 
 
 def accepted(session: Session, *arguments: Any) -> None:
-    """The user took a completion: counted here, and nowhere else; the next is computed now."""
+    """Count the completion that the user took, and prefetch the next. The count stays here."""
     uri, candidate = arguments if len(arguments) == 2 else (None, 0)
     known = isinstance(uri, str) and isinstance(candidate, int)
     session.accept(uri if known else None, candidate if known else 0)
 
 
 def why(session: Session, *arguments: Any) -> str:
-    """Why the last request showed what it did."""
+    """The reason for the last request's outcome."""
     return session.why
 
 
@@ -146,7 +146,7 @@ async def restart(session: Session, *arguments: Any) -> None:
 
 
 async def select_model(session: Session, name: object = None, *arguments: Any) -> None:
-    """Serve another model; documents and settings stay."""
+    """Serve another model with the same documents and settings."""
     found, problems = settings.parse({"model": name}, session.settings)
     for problem in problems:
         session.client.warn(problem)
@@ -176,11 +176,7 @@ _OPTIONS = {
     types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(),
 }
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(
-    notebook_selector=[
-        types.NotebookDocumentFilterWithNotebook(
-            notebook="*", cells=[types.NotebookCellLanguage(language="python")]
-        )
-    ]
+    notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")]
 )
 
 
@@ -191,8 +187,8 @@ def build_server(
 ) -> Server:
     """The server with all handlers, not yet started.
 
-    `base` are the settings that the client's options change, `problems` what to tell the user of
-    them. `load_engine` is called on a thread and raises ModelError or EngineError.
+    The client's options change the settings `base`; the user is told their `problems`.
+    `load_engine` is called on a thread and raises ModelError or EngineError.
     """
     server = Server("santa-lsp", __version__, notebook_document_sync=_NOTEBOOKS)
     server.protocol.experimental = EXPERIMENTAL
@@ -205,7 +201,7 @@ def build_server(
 
 
 def _of_session(session: Session, handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler with its session; pygls tells by the kind of function whether it is async."""
+    """A handler with its session. pygls sees from the function whether it is async."""
     if asyncio.iscoroutinefunction(handler):
 
         async def bound_async(*arguments: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Work before anybody asks: the prefix cached where the cursor stays, likely next completions.
+"""Prefetching: cache the prefix where the cursor stays, complete likely next texts.
 
-All of it gives way: it runs beside the requests that the user waits for, never before them, and
-ends at its next token when one comes.
+Prefetching runs beside the requests that the user waits for, never before them, and stops at its
+next token when a request comes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from santa_lsp.server.model import ServedModel
 from santa_lsp.server.typing_speed import TypingSpeed
 from santa_lsp.settings import Settings
 
-#: What follows a completion is computed when no more characters of it than this are left to type.
+#: Prefetch the completion after this one once at most so many of its characters are left to type.
 NEARLY_TYPED = 12
-#: Seconds without a request after which a model may be measured.
+#: Seconds without a key or a request before a model is measured.
 IDLE = 3.0
 _INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
@@ -36,7 +36,7 @@ Look = Callable[[], CompletionContext | None]
 
 
 def following(context: CompletionContext, text: str) -> list[CompletionContext]:
-    """Where the cursor will be when `text` has been inserted, and, at a line's end, after Enter."""
+    """The contexts after `text` has been inserted and, at a line's end, after Enter."""
     typed = dataclasses.replace(context, prefix=context.prefix + text, trigger="automatic")
     if typed.line_suffix.strip() or not typed.line_prefix.strip():
         return [typed]
@@ -49,10 +49,7 @@ def following(context: CompletionContext, text: str) -> list[CompletionContext]:
 
 
 class Prefetcher:
-    """What is being computed ahead of the user, on a thread of its own.
-
-    To be used on the event loop.
-    """
+    """Prefetches on a thread of its own. For the event loop alone."""
 
     def __init__(
         self, model: ServedModel, typing_speed: TypingSpeed, statistics: Statistics
@@ -64,14 +61,14 @@ class Prefetcher:
         self._calibrating: asyncio.Task[None] | None = None
         self._stop = Stop()
         self._pause_calibration = Stop()
-        self._expected: set[Key] = set()  # the last that were expected
-        self._begun: dict[Key, asyncio.Future[None]] = {}  # which of them are being computed
-        self._busy: asyncio.Future[Any] | None = None  # the thread's present work
+        self._expected: set[Key] = set()  # of the last call of `expect`
+        self._begun: dict[Key, asyncio.Future[None]] = {}  # those of them that are being computed
+        self._busy: asyncio.Future[Any] | None = None  # the thread's present task
 
     def cursor_moved(self, look: Look) -> None:
         """Cache the prefix at the cursor if it stays there for longer than a key takes.
 
-        `look` gives the text around it by then.
+        `look` is called then, and gives the text around the cursor.
         """
         self._pause_calibration.set()
         if self._waiting_for_pause is not None:
@@ -79,7 +76,7 @@ class Prefetcher:
         self._waiting_for_pause = asyncio.create_task(self._prepare_after_pause(look))
 
     def expect(self, contexts: list[CompletionContext]) -> None:
-        """These are likely to be requested, in this order: complete them now."""
+        """Complete these now, in this order: requests for them are likely."""
         keys = {_key(context) for context in contexts}
         if keys <= self._expected:
             return
@@ -90,19 +87,18 @@ class Prefetcher:
         self._expecting = loop.create_task(self._complete_all(contexts, self._begun, self._stop))
 
     def calibrate(self, settings: Settings) -> None:
-        """Measure the model that has been loaded, if it never was here, once nobody types."""
+        """Measure the loaded model while the user does not type, unless it was measured before."""
         if self._calibrating is not None:
             self._calibrating.cancel()
         self._calibrating = asyncio.create_task(self._calibrate(settings))
 
     async def arrival(self, context: CompletionContext) -> None:
-        """Return when what is being computed for exactly this context is there; at once if
-        nothing is."""
+        """Wait for the prefetch of exactly this context; return at once if there is none."""
         if self._begun and (future := self._begun.get(_key(context))) is not None:
             await asyncio.shield(future)
 
     def give_way(self) -> None:
-        """The user waits for something else: stop at the next token."""
+        """Stop at the next token: the user waits for another request."""
         self._stop.set()
         self._pause_calibration.set()
         for future in self._begun.values():
@@ -114,15 +110,15 @@ class Prefetcher:
         return self._busy is not None and not self._busy.done()
 
     async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """One thing after the other; one that is cancelled while it waits is not begun.
+        """Run one task after the other. A task that is cancelled while it waits does not begin.
 
-        So what waits is what is wanted now, and nothing piles up behind a long prefill.
+        So only the newest tasks wait, and none pile up behind a long prefill.
         """
         while self._busy is not None and not self._busy.done():
             await asyncio.wait({self._busy})
         task = asyncio.ensure_future(work())
         self._busy = task
-        return await asyncio.shield(task)  # begun, it goes on whoever loses interest
+        return await asyncio.shield(task)  # once begun, it ends, also when its caller is cancelled
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
@@ -135,7 +131,7 @@ class Prefetcher:
         await self._model.loaded.wait()
         if (completer := self._model.completer) is None or (context := look()) is None:
             return
-        with suppress(EngineError):  # the next request meets it too, and tells
+        with suppress(EngineError):  # the next request meets and reports it
             computed = await self._run(completer.prepare, context, Stop())
             self._statistics.tokens["prefetched"] += computed
 
@@ -156,12 +152,12 @@ class Prefetcher:
         future = begun.setdefault(_key(context), asyncio.get_running_loop().create_future())
         try:
             if (completer := self._model.completer) is not None:
-                with suppress(EngineError):  # a request that meets it too tells
+                with suppress(EngineError):  # the next request meets and reports it
                     cost = await self._run(completer.prefetch, context, stop)
                     computed = cost.prefilled_tokens + cost.generated_tokens
                     self._statistics.tokens["prefetched"] += computed
         finally:
-            # Whatever has happened: a request may be waiting for this.
+            # A request may be waiting for this, also when it failed.
             begun.pop(_key(context), None)
             if not future.done():
                 future.set_result(None)
@@ -178,7 +174,7 @@ class Prefetcher:
             return True
         try:
             return await self._run(calibrate, engine, settings, stop)
-        except EngineError:  # a request that meets it too tells
+        except EngineError:  # the next request meets and reports it
             return True
 
 

@@ -1,4 +1,4 @@
-"""What happens to one completion request, from the snapshot of its text to its outcome."""
+"""One completion request, from the snapshot of its text to its outcome."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from santa_lsp.server.prefetch import NEARLY_TYPED, following
 from santa_lsp.server.session import Session, Shown
 from santa_lsp.server.snapshot import Snapshot
 
-SUPERSEDED = Outcome(reason="a newer request took its place", superseded=True)
+SUPERSEDED = Outcome(reason="a newer request superseded it", superseded=True)
 CHANGED = Outcome(reason="the text changed while the completion was computed", superseded=True)
 
 
 async def respond(
     session: Session, snapshot: Snapshot, on_text: Callable[[str], None] | None = None
 ) -> Outcome:
-    """`answer`, with its failure told and its outcome counted, also when the client cancels."""
+    """Call `answer`, tell the user of a failure, and count the outcome, cancelled or not."""
     started = time.perf_counter()
     outcome = SUPERSEDED
     try:
@@ -39,8 +39,8 @@ async def answer(
 ) -> Outcome:
     """The policy of a request: supersede, recall, gate, wait, complete, judge.
 
-    `on_text` is called with what can be shown already, each time longer; the outcome starts with
-    what it was given last. Raises EngineError, and CancelledError when the client cancels.
+    `on_text` gets the text that can be shown already, longer each time; the outcome starts with the
+    last of them. Raises EngineError, and CancelledError when the client cancels.
     """
     context, model, prefetcher = snapshot.context, session.model, session.prefetcher
 
@@ -53,7 +53,7 @@ async def answer(
     if (completer := model.completer) is None:
         return Outcome(reason=model.failure or "the model is not loaded")
 
-    # What is being computed for this very text answers as soon as it is there.
+    # A prefetch for this very text may be under way: its answer comes sooner than a new one.
     await prefetcher.arrival(context)
     if stop.is_set():
         return SUPERSEDED
@@ -62,7 +62,7 @@ async def answer(
     if (refused := completer.gate(context)) is not None:
         return refused
 
-    # The next key would supersede this request: wait for it where the model is slower.
+    # The next key would supersede this request: wait for that key if it comes before the answer.
     debounce = _debounce(session) if context.trigger == "automatic" else 0.0
     await asyncio.sleep(debounce)
     if stop.is_set():
@@ -74,13 +74,13 @@ async def answer(
         waited = time.perf_counter() - queued
         if stop.is_set():
             return SUPERSEDED
-        # A second look: the request that had the turn before may have answered this text.
+        # The request before this one may have computed the completion of this text.
         if (recalled := completer.recall(context)) is not None:
             return recalled
         outcome = await _compute(session, completer, context, stop, on_text)
     cost = dataclasses.replace(outcome.cost, debounce_ms=1000 * debounce, queue_ms=1000 * waited)
 
-    # Too late for a text that has changed, whether another request has come or not.
+    # The text may have changed since, also without another request.
     document = session.server.document(context.uri)
     if stop.is_set() or document is None or document.version != context.version:
         return dataclasses.replace(CHANGED, cost=cost)
@@ -88,7 +88,7 @@ async def answer(
 
 
 def _debounce(session: Session) -> float:
-    """Seconds to wait for the next key: as set, or by how the user types and the model answers."""
+    """Seconds to wait for the next key: the setting, or from typing speed and request cost."""
     if isinstance(session.settings.debounce_ms, int):
         return session.settings.debounce_ms / 1000
     return session.typing_speed.debounce(session.expected_ms / 1000, time.monotonic())
@@ -101,7 +101,7 @@ async def _compute(
     stop: Stop,
     on_text: Callable[[str], None] | None,
 ) -> Outcome:
-    """The model's own answer, from its thread. A cancelled request stops it at its next token."""
+    """Complete on the model's thread. A cancelled request stops at its next token."""
     loop = asyncio.get_running_loop()
 
     def show(text: str) -> None:
@@ -112,7 +112,7 @@ async def _compute(
         loop.call_soon_threadsafe(show, text)
 
     def count(done: asyncio.Future[Outcome]) -> None:
-        """What a cancelled request has cost counts too."""
+        """Count the tokens, also those of a cancelled request."""
         if done.cancelled() or done.exception() is not None:
             return
         cost, tokens = done.result().cost, session.statistics.tokens
@@ -135,7 +135,7 @@ async def _compute(
 
 
 def _record(session: Session, snapshot: Snapshot, outcome: Outcome, started: float) -> None:
-    """Count the outcome, remember what is shown, and see to what follows it."""
+    """Count the outcome, remember the shown texts, and prefetch the next completion."""
     context, statistics = snapshot.context, session.statistics
     statistics.requests["requests"] += 1
     session.why = outcome.reason or f"it showed {len(outcome.texts[0])} characters"

@@ -1,4 +1,4 @@
-"""The text around a cursor, taken before a handler's first await, and items made for it."""
+"""The text around a cursor, taken before a handler's first await, and items to insert there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from lsprotocol import types
 
 from santa_lsp.completion.context import CompletionContext, Trigger
 from santa_lsp.document import Document, Encoding
+from santa_lsp.languages import identifier
 from santa_lsp.protocol.messages import InlineCompletionParams
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One request's place in a document: its context, and how to insert text there.
+    """The context of one request, and the range that its completion replaces.
 
-    Text replaces `range` and starts with `lead`, the item selected in the editor's own list.
+    The completion follows `lead`, the item selected in the editor's own list ("" without one).
     """
 
     context: CompletionContext
@@ -25,7 +26,7 @@ class Snapshot:
     newline: str
 
     def item(self, text: str, candidate: int = 0) -> types.InlineCompletionItem:
-        """An item that inserts `text` with the document's own line ends."""
+        """The item that inserts `text` with the document's own line ends."""
         shown: list[types.LSPAny] = [self.context.uri, candidate]
         return types.InlineCompletionItem(
             insert_text=(self.lead + text).replace("\n", self.newline),
@@ -35,7 +36,7 @@ class Snapshot:
 
 
 def take(document: Document, params: InlineCompletionParams, encoding: Encoding) -> Snapshot:
-    """The snapshot of one request. Positions outside the text are clamped, as the protocol says."""
+    """The snapshot of one request. Positions outside the text are clamped, as LSP demands."""
     line, column = document.to_column((params.position.line, params.position.character), encoding)
     start, lead = (line, column), ""
     if (selected := params.context.selected_completion_info) is not None:
@@ -56,26 +57,26 @@ def take(document: Document, params: InlineCompletionParams, encoding: Encoding)
 def context_at(
     document: Document, position: types.Position, encoding: Encoding
 ) -> CompletionContext:
-    """The text around a position that no request has named yet."""
+    """The text around a position before any request names it."""
     line, column = document.to_column((position.line, position.character), encoding)
     return _context(document, *document.window(line, column), "automatic")
 
 
 def end_of_change(change: types.TextDocumentContentChangeEvent) -> types.Position | None:
-    """Where the cursor most likely is after an edit; None when the whole text was replaced."""
+    """The likely cursor position after an edit; None when the whole text was replaced."""
     if not isinstance(change, types.TextDocumentContentChangePartial):
         return None
     lines = change.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     start = change.range.start
     if len(lines) == 1:
-        # In UTF-16 units, as nearly all clients count; a character more or less does not matter.
+        # In code points: a wrong position here costs a useless prefetch, no wrong answer.
         return types.Position(start.line, start.character + len(lines[0]))
     return types.Position(start.line + len(lines) - 1, len(lines[-1]))
 
 
 def _context(document: Document, prefix: str, suffix: str, trigger: Trigger) -> CompletionContext:
     return CompletionContext(
-        language=document.language,
+        language=identifier(document.language),
         path=_path(document.uri),
         prefix=prefix,
         suffix=suffix,
@@ -86,7 +87,7 @@ def _context(document: Document, prefix: str, suffix: str, trigger: Trigger) -> 
 
 
 def _path(uri: str) -> str:
-    """The path part of a document's URI, for people and for globs; may be empty."""
+    """The path part of a document's URI, for messages and globs; may be empty."""
     try:
         return unquote(urlsplit(uri).path)
     except ValueError:

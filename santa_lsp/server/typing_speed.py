@@ -1,4 +1,4 @@
-"""How fast the user types, and how long a request waits for the next key."""
+"""The user's typing speed, and the debounce that follows from it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import deque
 
 #: Seconds between keys beyond which the user is thinking, not typing.
 THINKING = 2.0
-#: Seconds between keys until there is something to go by: 60 words a minute.
+#: Seconds between keys before any were measured: 60 words a minute.
 UNKNOWN = 0.2
-#: An automatic request waits at most so many seconds for the next key.
+#: Seconds that an automatic request waits for the next key at most.
 MOST_DEBOUNCE = 0.15
 
 
@@ -20,7 +20,7 @@ class TypingSpeed:
         self._last: float | None = None
 
     def key(self, now: float) -> None:
-        """The text has changed."""
+        """Note a change of the text."""
         if self._last is not None and now - self._last < THINKING:
             self._gaps.append(now - self._last)
         self._last = now
@@ -30,15 +30,15 @@ class TypingSpeed:
         return self._quantile(0.5)
 
     def pause(self) -> float:
-        """A time that seldom passes between two keys while the user types."""
+        """A gap between two keys that is rare while the user types."""
         return 1.5 * self._quantile(0.9)
 
     def debounce(self, expected: float, now: float) -> float:
         """How long an automatic request should wait for the next key, which would supersede it.
 
-        `expected` is the time that an answer takes. An answer that comes before the next key need
-        not wait; else the pause is the user's own, less the time since the last key, and never more
-        than half of what the answer takes.
+        `expected` is the time that an answer takes. If that is less than a key's, do not wait.
+        Otherwise wait for the user's usual pause, less the time since the last key, and at most for
+        half of `expected`.
         """
         if expected <= self.typical():
             return 0.0

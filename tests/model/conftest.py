@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 
 from model import data, tokenizer
 from model.corpus import Document
-from model.data import PackConfig
 from model.fim import FimConfig
+from model.packing import PackConfig
 from tests.support.registry import Registry
 
 ROOT = Path(__file__).parents[2]

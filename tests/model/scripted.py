@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from santa_lsp.completion.engine import Limits
-from santa_lsp.engines.local import LocalEngine, Token
-from santa_lsp.families.prompt import FimIds, Order, PromptFormat
+from santa_lsp.engines.local import USUAL_LIMITS, LocalEngine, Token
+from santa_lsp.families.prompt import PromptFormat
+from tests.support.forms import FORM, locate_characters
 
 
 class ScriptedLocalEngine(LocalEngine):
     """Says one text to every prompt, a character a token; keeps the prompts and what it said."""
 
-    def __init__(self, text: str, *, log_prob: float = -0.1, order: Order = "spm") -> None:
+    def __init__(self, text: str, *, log_prob: float = -0.1, order: str = "spm") -> None:
         # In place of what LocalEngine reads from a model's files.
         self.speed = None
         self.n_positions = 4096
-        self.format = PromptFormat(FimIds(2000, 2001, 2002, 2003), order, path_comment=False)
-        self._new_tokens = 64
+        self.format = PromptFormat(FORM.with_order(order))
+        self._limits = USUAL_LIMITS
         self.text, self.log_prob = text, log_prob
         self.prompts: list[list[int]] = []
         self.said = ""
 
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) for character in text]
+    def locate(self, text: str) -> tuple[list[int], list[int]]:
+        return locate_characters(text)
 
     def text_stream(self) -> Callable[[int], str]:
         return chr

@@ -536,7 +536,7 @@ def test_a_bad_tokenizer_is_an_error(
 def test_iter_documents_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="does not exist"):
         list(iter_documents(tmp_path / "nowhere"))
-    with pytest.raises(CorpusError, match=r"no \.py, \.java or \.js file"):
+    with pytest.raises(CorpusError, match=r"no \.py, \.java, \.js, \.mjs, \.cjs file"):
         list(iter_documents(tmp_path))
 
 

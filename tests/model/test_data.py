@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, processors
 
-from model import data
-from model.data import DataError, PackConfig, Packer, TokenRows
+from model import data, packing
 from model.fim import FimConfig
+from model.packing import PackConfig, Packer
+from model.rows import DataError, TokenRows
+from santa_lsp.families.forms import FIM_PREFIX
 from tests.model.conftest import documents
 
 
@@ -43,7 +45,7 @@ def test_the_number_of_processes_changes_nothing(tokenizer_path: Path, tmp_path:
 def test_epochs_are_cut_differently(tokenizer_path: Path, small_tokenizer: Tokenizer) -> None:
     config = PackConfig(64, FimConfig(fim_rate=1), 0, 2)
     first, second = (
-        data.examples_of(documents()[0], small_tokenizer, config, epoch) for epoch in (0, 1)
+        packing.examples_of(documents()[0], small_tokenizer, config, epoch) for epoch in (0, 1)
     )
     assert first != second
 
@@ -94,16 +96,17 @@ def test_a_language_with_twice_the_weight_gives_twice_the_tokens(
 
 def test_examples_can_be_told_apart(packed: Path, small_tokenizer: Tokenizer) -> None:
     """As the module says: end-of-text ends every example but the last of a row; padding follows."""
-    fim, end_of_text = data.special_ids(small_tokenizer)
+    form, end_of_text = packing.special_ids(small_tokenizer)
+    fim_prefix = form.marks[FIM_PREFIX].id
     rows = TokenRows(packed, 0)
     starts = whole = 0
     for row in rows.batch(0, len(rows)).tolist():
-        text = row[: row.index(fim.pad)] if fim.pad in row else row
-        assert set(row[len(text) :]) <= {fim.pad}
+        text = row[: row.index(form.pad)] if form.pad in row else row
+        assert set(row[len(text) :]) <= {form.pad}
         for example in "".join(map(chr, text)).split(chr(end_of_text)):
-            assert example.count(chr(fim.prefix)) <= 1
-            assert chr(fim.prefix) not in example[1:]
-            starts += example.startswith(chr(fim.prefix))
+            assert example.count(chr(fim_prefix)) <= 1
+            assert chr(fim_prefix) not in example[1:]
+            starts += example.startswith(chr(fim_prefix))
         whole += text[-1] == end_of_text
     assert starts > 0.8 * len(rows)  # at a FIM rate of 0.9
     assert whole < len(rows)  # some rows do end with a piece that was left as it is
@@ -120,7 +123,7 @@ def test_examples_are_whole_unless_longer_than_a_row() -> None:
 
 def test_pieces_end_at_line_ends_and_are_the_text(small_tokenizer: Tokenizer) -> None:
     text = "".join(d.text for d in documents()[:4])
-    pieces = list(data.pieces(text, small_tokenizer, lambda: 200))
+    pieces = list(packing.pieces(text, small_tokenizer, lambda: 200))
     assert "".join(piece for piece, _ in pieces) == text
     assert [last for _, last in pieces] == [False] * (len(pieces) - 1) + [True]
     assert all(piece.endswith("\n") for piece, _ in pieces)
@@ -128,8 +131,8 @@ def test_pieces_end_at_line_ends_and_are_the_text(small_tokenizer: Tokenizer) ->
     trimmed = Tokenizer.from_str(small_tokenizer.to_str())
     trimmed.post_processor = processors.ByteLevel(trim_offsets=True)  # as SantaCoder's own
     text = text.replace("\n", "\n\n    \n")
-    assert "".join(piece for piece, _ in data.pieces(text, trimmed, lambda: 200)) == text
-    unbroken = list(data.pieces("x" * 999, small_tokenizer, lambda: 50))
+    assert "".join(piece for piece, _ in packing.pieces(text, trimmed, lambda: 200)) == text
+    unbroken = list(packing.pieces("x" * 999, small_tokenizer, lambda: 50))
     assert "".join(piece for piece, _ in unbroken) == "x" * 999
 
 
@@ -138,7 +141,7 @@ def test_short_pieces_give_more_examples_of_the_same_text(small_tokenizer: Token
     short = dataclasses.replace(long, shortest_piece=16)
     document = max(documents(), key=lambda each: each.n_bytes)
     examples = {
-        config.shortest_piece: data.examples_of(document, small_tokenizer, config, 0)
+        config.shortest_piece: packing.examples_of(document, small_tokenizer, config, 0)
         for config in (long, short)
     }
     assert len(examples[16]) > 1.5 * len(examples[0])
@@ -152,7 +155,7 @@ def test_short_pieces_give_more_examples_of_the_same_text(small_tokenizer: Token
 def test_rows_have_room_for_the_path_comment(small_tokenizer: Tokenizer) -> None:
     config = PackConfig(64, FimConfig(fim_rate=0, path_comment=True), 0, 1)
     for document in documents()[:5]:
-        examples = data.examples_of(document, small_tokenizer, config, 0)
+        examples = packing.examples_of(document, small_tokenizer, config, 0)
         assert all(len(ids) <= 65 for ids in examples)
         texts = [small_tokenizer.decode(ids) for ids in examples]
         assert all(text.startswith(("# python", "// java")) for text in texts)
@@ -254,7 +257,7 @@ def test_the_command_says_what_is_wrong(
         assert not out.exists()
         return captured.splitlines()[-1]
 
-    assert "no .py, .java or .js file" in error(corpus=tmp_path / "empty")
+    assert "no .py, .java, .js, .mjs, .cjs file" in error(corpus=tmp_path / "empty")
     assert "does not exist" in error(corpus=tmp_path / "nowhere")
     assert "no fill-in-the-middle tokens" in error(tokenizer=plain)
     assert "cannot be read" in error(tokenizer=tmp_path / "nowhere.json")

@@ -157,7 +157,7 @@ def test_the_command_runs_the_embedded_model(tmp_path: Path) -> None:
         "".join(json.dumps(row) + "\n" for row in rows)
     )
     out = tmp_path / "out" / "fim.json"
-    done = command("fim", "--json", str(out), SANTA_LSP_EVAL=str(tmp_path))
+    done = command("fim", "--json", str(out), SANTA_EVAL_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "exact match" in done.stdout
     result = running.read_result(out)
@@ -234,7 +234,7 @@ def test_an_unknown_model_is_told_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ((), "give --data FILE|DIR, or set SANTA_LSP_EVAL"),
+        ((), "give --data FILE|DIR, or set SANTA_EVAL_DIR"),
         (("--data", "/no/such"), "/no/such does not exist"),
         (("--data", str(ROOT / "tests")), "has no single-line infilling data"),
         (("--data", str(ROOT / "LICENSE"), "--no-run"), "is not JSON"),

@@ -13,8 +13,8 @@ from model.evaluate.infilling import Gap
 from model.evaluate.programs import Programs
 from model.evaluate.sampling import Recorder
 from model.evaluate.task import EvaluateError
-from santa_lsp.families.prompt import Order
 from tests.model.scripted import ScriptedLocalEngine
+from tests.support.forms import MIDDLE, PREFIX, SUFFIX
 
 GAP = Gap("t", "python", "single-line", "def f(a):\n", "    b = a\n", "    return b\n")
 
@@ -59,13 +59,13 @@ def test_several_lines_are_compared_whole() -> None:
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_the_model_sees_prefix_and_suffix_in_the_order_asked_for(order: Order) -> None:
+def test_the_model_sees_prefix_and_suffix_in_the_order_asked_for(order: str) -> None:
     engine = ScriptedLocalEngine("x\n", order=order)
     list(fim.fill(Recorder(engine), [GAP]))
     prefix, suffix = list(map(ord, GAP.prefix)), list(map(ord, GAP.suffix))
     wanted = {
-        "psm": [2000, *prefix, 2002, *suffix, 2001],
-        "spm": [2000, 2002, *suffix, 2001, *prefix],
+        "psm": [PREFIX, *prefix, SUFFIX, *suffix, MIDDLE],
+        "spm": [PREFIX, SUFFIX, *suffix, MIDDLE, *prefix],
     }
     assert engine.prompts == [wanted[order]]
 

@@ -10,11 +10,10 @@ from tokenizers import Tokenizer
 
 from model import fim
 from model.fim import FimConfig
-from santa_lsp.families.prompt import FimIds, find_dialect, path_comment
+from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, find_form
+from santa_lsp.families.prompt import path_comment
+from tests.support.forms import END, FORM, MIDDLE, PREFIX, SUFFIX
 
-#: Ids that no character has.
-FIM = FimIds(prefix=-1, middle=-2, suffix=-3, pad=-4)
-END = -5
 TEXT = st.text(alphabet="ab c\n\t(é😀", max_size=80)
 
 
@@ -29,10 +28,10 @@ def text_of(ids: list[int]) -> str:
 @given(text=TEXT, seed=st.integers(), spm=st.booleans())
 def test_an_example_is_the_text_in_order(text: str, seed: int, spm: bool) -> None:
     config = FimConfig(fim_rate=1, spm_rate=float(spm))
-    ids = fim.example(text, "python", "a.py", by_character, FIM, END, config, random.Random(seed))
-    assert ids[0] == FIM.prefix
+    ids = fim.example(text, "python", "a.py", by_character, FORM, END, config, random.Random(seed))
+    assert ids[0] == PREFIX
     assert ids[-1] == END
-    middle_at, suffix_at = ids.index(FIM.middle), ids.index(FIM.suffix)
+    middle_at, suffix_at = ids.index(MIDDLE), ids.index(SUFFIX)
     after = text_of(ids[middle_at + 1 : -1])
     suffix_end = middle_at
     suffix = text_of(ids[suffix_at + 1 : suffix_end])
@@ -52,11 +51,11 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
     rng, trials = random.Random(0), 4000
     config = FimConfig(fim_rate, spm_rate)
     examples = [
-        fim.example("some text", "java", "A.java", by_character, FIM, END, config, rng)
+        fim.example("some text", "java", "A.java", by_character, FORM, END, config, rng)
         for _ in range(trials)
     ]
-    permuted = [ids for ids in examples if ids[0] == FIM.prefix]
-    spm = [ids for ids in permuted if ids[1] == FIM.suffix and ids.index(FIM.middle) >= 2]
+    permuted = [ids for ids in examples if ids[0] == PREFIX]
+    spm = [ids for ids in permuted if ids[1] == SUFFIX and ids.index(MIDDLE) >= 2]
 
     def near(count: int, of: int, rate: float) -> bool:
         return abs(count - of * rate) <= 5 * (of * rate * (1 - rate)) ** 0.5
@@ -70,12 +69,14 @@ def test_rates_are_what_is_asked_for(fim_rate: float, spm_rate: float) -> None:
 def test_text_that_is_left_alone_ends_only_where_its_document_does() -> None:
     config = FimConfig(fim_rate=0)
     rng = random.Random(0)
-    assert fim.example("ab", "python", "a.py", by_character, FIM, END, config, rng, ends=True) == [
+    assert fim.example("ab", "python", "a.py", by_character, FORM, END, config, rng, ends=True) == [
         97,
         98,
         END,
     ]
-    assert fim.example("ab", "python", "a.py", by_character, FIM, END, config, rng, ends=False) == [
+    assert fim.example(
+        "ab", "python", "a.py", by_character, FORM, END, config, rng, ends=False
+    ) == [
         97,
         98,
     ]
@@ -87,8 +88,8 @@ def test_texts_begin_with_the_line_that_serving_begins_with(fim_rate: float) -> 
     rng, trials = random.Random(0), 1000
     named = 0
     for _ in range(trials):
-        ids = fim.example("x y", "java", "a/B.java", by_character, FIM, END, config, rng)
-        text = text_of([i for i in ids if i >= 0])
+        ids = fim.example("x y", "java", "a/B.java", by_character, FORM, END, config, rng)
+        text = text_of([i for i in ids if i < PREFIX])
         named += text.startswith(path_comment("java", "a/B.java"))
         assert text.startswith((path_comment("java", "a/B.java"), path_comment("java", "")))
     assert abs(named / trials - fim.WITH_PATH) < 0.07  # five standard deviations
@@ -123,13 +124,14 @@ def test_sentinels_never_come_from_text(
     special = {small_tokenizer.token_to_id(name) for name in SENTINELS}
     assert not special & set(encode(text))
     assert small_tokenizer.decode(encode(text)) == text
-    fim_ids = find_dialect(small_tokenizer.token_to_id)
-    assert fim_ids is not None
+    form = find_form(small_tokenizer.token_to_id, {})
+    assert form is not None
     end = small_tokenizer.token_to_id("<|endoftext|>")
     config = FimConfig(1, 0.5, 0.4, 0.3)
-    ids = fim.example(text, "python", "a.py", encode, fim_ids[1], end, config, random.Random(seed))
+    ids = fim.example(text, "python", "a.py", encode, form, end, config, random.Random(seed))
     counts = Counter(i for i in ids if i in special)
-    assert counts == {fim_ids[1].prefix: 1, fim_ids[1].suffix: 1, fim_ids[1].middle: 1, end: 1}
+    fim_ids = [form.marks[part].id for part in (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE)]
+    assert counts == dict.fromkeys([*fim_ids, end], 1)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from model import tokenizer
-from santa_lsp.families.prompt import find_dialect
+from santa_lsp.families.forms import find_form
 from tests.model.conftest import documents
 
 
 def test_special_tokens_are_santacoders(small_tokenizer: Tokenizer) -> None:
-    found = find_dialect(small_tokenizer.token_to_id)
-    assert found is not None
-    assert found[0].name == "hyphen"
+    form = find_form(small_tokenizer.token_to_id, {})
+    assert form is not None
+    assert form.name == "santacoder"
     assert small_tokenizer.token_to_id("<|endoftext|>") is not None
     assert small_tokenizer.get_vocab_size() == 600
 
@@ -54,10 +54,10 @@ def test_the_command_trains_on_a_folder_of_sources(
     folder.mkdir()
     output = tmp_path / "new" / "tokenizer.json"
     assert tokenizer.main([str(folder), str(output)]) == 1
-    assert "no .py, .java or .js file" in capsys.readouterr().err
+    assert "no .py, .java, .js, .mjs, .cjs file" in capsys.readouterr().err
     for document in documents()[:9]:
         (folder / f"{len(document.text)}.py").write_text(document.text)
     assert tokenizer.main([str(folder), str(output), "--vocab-size", "300"]) == 0
     loaded = tokenizer.load(output)
     assert loaded.get_vocab_size() == 300
-    assert find_dialect(loaded.token_to_id) is not None
+    assert find_form(loaded.token_to_id, {}) is not None

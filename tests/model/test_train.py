@@ -120,8 +120,8 @@ def test_a_kill_between_the_renames_loses_nothing(packed: Path, tmp_path: Path) 
     first = trainer(out, data=packed)
     first.train_step()
     first.save()
-    (out / "checkpoint").rename(out / "checkpoint.old")
-    (out / "checkpoint.new").mkdir()
+    (out / "checkpoint").rename(out / ".checkpoint.old")
+    (out / ".checkpoint.new").mkdir()
     assert trainer(out).step == 1
 
 
@@ -253,7 +253,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(packed: Path, tmp_path: Path) ->
     assert message.startswith("error: the checkpoint of step 2 cannot be written")
     assert "step 1 is kept: make room and go on with --resume" in message
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(out).items())
-    assert not (out / "checkpoint.new").exists()
+    assert not (out / ".checkpoint.new").exists()
     resumed = trainer(out)
     assert resumed.step == 1
     resumed.train_step()

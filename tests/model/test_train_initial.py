@@ -12,16 +12,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from model.data import PackConfig, pack
+from model.data import pack
 from model.fim import FimConfig
+from model.packing import PackConfig
 from model.train import TrainError
 from model.train.__main__ import _parser, start
 from model.train.initial import load_initial
 from model.train.loop import Trainer
-from santa_lsp import models
-from santa_lsp.completion.cache import CompletionCache
-from santa_lsp.completion.completer import Completer, CompleterConfig
+from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.context import CompletionContext
+from santa_lsp.completion.engine import Limits
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
 from tests.model.conftest import documents
@@ -54,7 +54,7 @@ def fine_tuned(out: Path, name: str | Path, data: Path, *more: str) -> Trainer:
 
 def test_the_embedded_model_is_fine_tuned_on_a_folder(repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = fine_tuned(out, models.EMBEDDED, repository)
+    run = fine_tuned(out, EMBEDDED, repository)
     assert run.config.n_embd == 192
     assert run.config.document_masks
     assert run.length == 512
@@ -66,7 +66,7 @@ def test_the_embedded_model_is_fine_tuned_on_a_folder(repository: Path, tmp_path
     # The licence of a model goes with what is made of it.
     argv = [sys.executable, "-m", "model.export", str(out), str(tmp_path / "mine")]
     subprocess.run(argv, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    mine, santa_mini = models.open_model(tmp_path / "mine"), models.find(models.EMBEDDED)
+    mine, santa_mini = models.open_model(tmp_path / "mine"), models.find(EMBEDDED)
     assert mine.card["licence"] == santa_mini.card["licence"]
     assert mine.card["source"] == "trained from santa-mini"
     assert (mine.directory / "NOTICE").read_text() == (santa_mini.directory / "NOTICE").read_text()
@@ -113,13 +113,9 @@ def test_a_model_that_was_taught_the_path_is_told_it_everywhere(
     assert model.path_comment
     engine = CTranslate2Engine(model, "cpu")
     context = CompletionContext("python", "/home/me/app/main.py", "x = ", "\n")
-    completer = Completer(engine, CompleterConfig(max_new_tokens=4), CompletionCache())
-    prompts: list[list[int]] = []
-    generate = engine.generate
-    engine.generate = lambda ids, *rest: prompts.append(ids) or generate(ids, *rest)  # type: ignore[assignment, func-returns-value]
-    completer.complete(context)
+    prompt_ids, _ = engine.plan(context, Limits(4))
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    assert "# python app/main.py\nx = " in tokenizer.decode(prompts[0])
+    assert "# python app/main.py\nx = " in tokenizer.decode(prompt_ids)
     again = fine_tuned(tmp_path / "again", tmp_path / "model", repository)
     assert again.model.config.path_comment
     rows = again.rows.batch(0, 1).tolist()
@@ -155,12 +151,12 @@ def test_what_does_not_fit_together_is_refused(
     with pytest.raises(TrainError, match="--init-from nowhere"):
         load_initial("nowhere")
     with pytest.raises(TrainError, match="another tokenizer"):
-        fine_tuned(tmp_path / "run", models.EMBEDDED, packed)
+        fine_tuned(tmp_path / "run", EMBEDDED, packed)
     with pytest.raises(TrainError, match="give --init-from a model"):
         trainer(tmp_path / "run", data=repository)
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainError, match="passes the filters"):
-        fine_tuned(tmp_path / "run", models.EMBEDDED, tmp_path / "empty")
+        fine_tuned(tmp_path / "run", EMBEDDED, tmp_path / "empty")
 
 
 def test_a_run_starts_from_another_run(packed: Path, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ class Hub:
     cards: dict[str, dict[str, object]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     token: str = "hf_secret"
-    #: Bytes of large files that are still sent before the network fails; None for no failure.
-    allowance: int | None = None
+    #: Bytes of a file after which the network fails, one number for each of the next answers.
+    cuts: dict[str, list[int]] = field(default_factory=dict)
     #: Statuses to answer with instead of files.
     fail_with: int | None = None
     #: What is sent in place of a file's bytes.
@@ -103,9 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(asked.removeprefix("bytes=").partition("-")[0])
         if body:
             self.hub.requests.append((name, start))
-        self._send(data, body, start)
+        cuts = self.hub.cuts.get(name) if body else None
+        self._send(data, body, start, cuts.pop(0) if cuts else None)
 
-    def _send(self, data: bytes, body: bool, start: int = 0) -> None:
+    def _send(self, data: bytes, body: bool, start: int = 0, cut: int | None = None) -> None:
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
         if start:
@@ -113,16 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.end_headers()
-        if not body:
-            return
-        rest = data[start:]
-        if self.hub.allowance is None or len(data) < LARGE:
-            self.wfile.write(rest)
-            return
-        self.wfile.write(rest[: self.hub.allowance])
-        if len(rest) > self.hub.allowance:
-            self.close_connection = True
-        self.hub.allowance = max(0, self.hub.allowance - len(rest))
+        if body:
+            self.wfile.write(data[start:][:cut])
+            self.close_connection = cut is not None
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)

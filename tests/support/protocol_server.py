@@ -1,4 +1,6 @@
-"""The smallest server on santa_lsp.protocol, for test_protocol.py: `python protocol_server.py`.
+"""The smallest server on santa_lsp.protocol, for test_protocol.py.
+
+`python -m tests.support.protocol_server`.
 
 `--tcp PORT` and `--ws PORT` serve a socket instead of stdio, `--debug` logs everything it can,
 `--grace SECONDS` shortens the wait for a stuck event loop, `--poll SECONDS` looks at the parent

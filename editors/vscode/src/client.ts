@@ -92,7 +92,10 @@ export function makeClient(
   const client = new LanguageClient('santa', 'Santa', executable, options);
   const streaming = new Streaming(client);
   client.registerFeature(new WantsStatus());
-  client.onNotification('santa/status', (status: ServerStatus) => statusBar.update({ status }));
+  client.onNotification('santa/status', (status: ServerStatus) => {
+    switches.follow(status.languages ?? ['*']);
+    statusBar.update({ status });
+  });
   return { client, streaming };
 }
 

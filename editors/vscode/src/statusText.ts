@@ -8,6 +8,8 @@ export interface ServerStatus {
   /** How long the last computed completion took; 0 before the first. */
   readonly latencyMs: number;
   readonly accepted: number;
+  /** Those that are completed, by language identifier; `*` is all. */
+  readonly languages?: readonly string[];
   readonly failure: string;
 }
 

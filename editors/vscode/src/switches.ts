@@ -9,6 +9,8 @@ export class Switches implements vscode.Disposable {
   private alarm: NodeJS.Timeout | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onDidChange = this.changed.event;
+  /** The languages of the served model, as the server said last. */
+  private served: readonly string[] = ['*'];
 
   /** Why nothing is suggested in a document, for people; empty when Santa is on. */
   off(document: vscode.TextDocument | undefined): string {
@@ -29,9 +31,20 @@ export class Switches implements vscode.Disposable {
     return Date.now() < this.snoozedUntil;
   }
 
+  /** The served model knows these: the setting `auto` follows it. */
+  follow(languages: readonly string[]): void {
+    this.served = languages;
+    this.changed.fire();
+  }
+
   hasLanguage(languageId: string): boolean {
-    const languages = section().get<string[]>('languages', []);
-    return languages.includes('*') || languages.includes(languageId);
+    const wanted = this.languages();
+    return ['*', languageId, languageId.replace(/react$/, '')].some((each) => wanted.includes(each));
+  }
+
+  private languages(): readonly string[] {
+    const set = section().get<string | string[]>('languages', 'auto');
+    return typeof set === 'string' ? this.served : set;
   }
 
   async toggle(): Promise<void> {
@@ -40,7 +53,7 @@ export class Switches implements vscode.Disposable {
 
   /** Turn one language on or off. With `*` in the list there is nothing to take out but that. */
   async toggleLanguage(languageId: string): Promise<void> {
-    const languages = section().get<string[]>('languages', []);
+    const languages = this.languages();
     const without = languages.filter((each) => each !== languageId && each !== '*');
     await change('languages', this.hasLanguage(languageId) ? without : [...languages, languageId]);
   }

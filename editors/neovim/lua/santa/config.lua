@@ -11,14 +11,15 @@ local M = { is_set = false }
 
 ---@class santa.Options
 ---@field cmd? string[] the server's command; without it, the server is looked for
----@field filetypes string[] where suggestions are wanted; { '*' } is everywhere
+---@field filetypes 'auto'|string[] where suggestions are wanted: 'auto' follows the served model's
+--- languages, { '*' } is everywhere
 ---@field settings table the server's settings, as in its README
 ---@field streaming boolean suggestions grow on the screen, in our own display
 ---@field keys santa.Keys|false
 
 ---@type santa.Options
 local defaults = {
-  filetypes = { 'python', 'java', 'javascript', 'javascriptreact' },
+  filetypes = 'auto',
   settings = vim.empty_dict(),
   -- Neovim 0.12 shows inline completions itself; before, our display is the only one.
   streaming = vim.fn.has('nvim-0.12') == 0,
@@ -57,7 +58,7 @@ function M.set(given)
       complain(('unknown option %q is ignored'):format(name))
     elseif name == 'keys' and value == false then
       options.keys = {}
-    elseif type(value) ~= types[name] then
+    elseif type(value) ~= types[name] and not (name == 'filetypes' and value == 'auto') then
       complain(('option %q must be a %s'):format(name, types[name]))
     elseif name == 'keys' then
       for action, key in pairs(value) do
@@ -78,6 +79,9 @@ end
 ---@return boolean
 function M.wants(filetype)
   local wanted = M.options.filetypes
+  if wanted == 'auto' then
+    return filetype ~= '' -- the server answers for the languages that its model knows
+  end
   return vim.list_contains(wanted, '*') or vim.list_contains(wanted, filetype)
 end
 

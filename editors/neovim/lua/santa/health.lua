@@ -14,7 +14,11 @@ local function check_neovim(health)
     ours and "suggestions are shown by this plugin's own display"
       or "suggestions are shown by Neovim's vim.lsp.inline_completion"
   )
-  health.info('filetypes: ' .. table.concat(config.options.filetypes, ', '))
+  local filetypes = config.options.filetypes
+  if filetypes == 'auto' then
+    filetypes = require('santa.status').current.languages or { 'auto' }
+  end
+  health.info('filetypes: ' .. table.concat(filetypes, ', '))
 end
 
 local function check_server(health)

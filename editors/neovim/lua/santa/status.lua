@@ -7,6 +7,7 @@ local M = {}
 ---@field device? string
 ---@field latencyMs? number
 ---@field accepted? integer
+---@field languages? string[] those that are completed; '*' is all
 ---@field failure? string
 
 ---@type santa.Status
@@ -53,6 +54,7 @@ function M.long()
     add('last completion', now.latencyMs .. ' ms')
   end
   add('accepted', now.accepted)
+  add('languages', now.languages and table.concat(now.languages, ', '))
   add('problem', now.failure)
   return lines
 end

@@ -1,6 +1,6 @@
 """The one-head key/value cache against the output of CTranslate2's own converter.
 
-    python -m benchmarks.one_head_cache
+    python -m benchmarks.studies.one_head_cache
 
 Random weights with SantaCoder's attention (2048 wide, 16 heads) in a few layers, converted by both.
 Prints, for a context of 1900 tokens, the memory of its state and the decoding speed, and their
@@ -95,7 +95,7 @@ def main() -> None:
         for kind in ("stock", "ours"):
             options = ["--measure", str(Path(folder) / kind), "--threads", str(arguments.threads)]
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.one_head_cache", *options],
+                [sys.executable, "-m", "benchmarks.studies.one_head_cache", *options],
                 check=True,
                 capture_output=True,
                 text=True,

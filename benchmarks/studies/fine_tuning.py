@@ -1,6 +1,6 @@
 """What fine-tuning on a repository brings, on files of it that training has not seen.
 
-    python -m benchmarks.fine_tuning REPOSITORY OUT [--model NAME|DIR] [--tasks 3000]
+    python -m benchmarks.studies.fine_tuning REPOSITORY OUT [--model NAME|DIR] [--tasks 3000]
 
 One Python file in four is held out, by a hash of its path; the model is fine-tuned on the rest as
 anybody would (`python -m model.train --init-from MODEL --data … --out …`), and both models fill
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.line_tasks import write_tasks
-from santa_lsp import models
+from santa_lsp import EMBEDDED
 
 HELD_OUT = 4
 
@@ -48,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("repository", type=Path)
     parser.add_argument("out", type=Path, help="a new folder")
-    parser.add_argument("--model", default=models.EMBEDDED, metavar="NAME|DIR")
+    parser.add_argument("--model", default=EMBEDDED, metavar="NAME|DIR")
     parser.add_argument(
         "--tasks", type=int, default=3000, metavar="N", help="of each kind, at most"
     )

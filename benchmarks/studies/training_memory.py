@@ -1,6 +1,6 @@
 """Peak memory of training on this machine, against what the weights, gradients and optimizer take.
 
-    python benchmarks/training_memory.py --size 1.1B --lora --length 256
+    python -m benchmarks.studies.training_memory --size 1.1B --lora --length 256
 
 Random weights and tokens; two steps of one row, on the CPU, activations recomputed.
 """
@@ -11,8 +11,8 @@ import argparse
 import resource
 
 import torch
-from model.gpt import GPT, GPTConfig
 
+from model.gpt import GPT, GPTConfig
 from model.train import TrainConfig
 from model.train.lora import add_adapters
 from model.train.optimizers import make_optimizers

@@ -1,6 +1,6 @@
 """How long a completion takes at the shapes that the embedded model might have.
 
-    python -m benchmarks.shapes FOLDER [--threads 1 2]
+    python -m benchmarks.studies.shapes FOLDER [--threads 1 2]
 
 int8 models with random weights, through the engine alone: a prompt of 500 tokens, all of it new
 (cold) or all but the last few prepared (warm), 16 tokens generated; medians of 5, milliseconds.
@@ -12,10 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from model.gpt import GPT, GPTConfig
-
 from benchmarks.random_model import write_checkpoint
 from benchmarks.warm_keystroke import measure
+from model.gpt import GPT, GPTConfig
 from santa_lsp import models
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine

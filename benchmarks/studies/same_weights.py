@@ -1,6 +1,6 @@
 """Whether llama.cpp computes with benchmarks.to_gguf's file what CTranslate2 computes with ours.
 
-    python -m benchmarks.same_weights --server PATH/llama-server [--quantization int8]
+    python -m benchmarks.studies.same_weights --server PATH/llama-server [--quantization int8]
 
 santa-mini's shape with random weights. Compares, on Python's own argparse.py, the tokens of the
 text and the log probabilities (nats) of the 20 tokens that llama.cpp finds most probable after each
@@ -24,7 +24,7 @@ from benchmarks.random_model import SHAPES, write_checkpoint
 from benchmarks.to_gguf import write_gguf
 from model import tokenizer
 from santa_lsp.convert import convert
-from santa_lsp.families.prompt import assemble, find_dialect
+from santa_lsp.families.forms import find_form
 
 PROMPTS, CHARACTERS = 12, 800
 
@@ -50,15 +50,17 @@ def main() -> None:
             quantization=arguments.quantization,
         )
         tokens = tokenizer.load(model_dir / "tokenizer.json")
-        found = find_dialect(tokens.token_to_id)
-        assert found is not None
+        form = find_form(tokens.token_to_id, {})
+        assert form is not None
         ours = ctranslate2.Generator(str(model_dir), compute_type=arguments.quantization)
         with LlamaCpp(arguments.server, folder / "model.gguf", 512, threads=2) as theirs:
             ids = tokens.encode(text[:6000]).ids
             same_tokens = theirs.tokenize(text[:6000]) == ids
             for number in range(PROMPTS):
                 piece = text[2500 * number :][:CHARACTERS]
-                ids = assemble(found[1], "spm", tokens.encode(piece).ids, tokens.encode("\n").ids)
+                ids = form.with_order("spm").assemble(
+                    tokens.encode(piece).ids, tokens.encode("\n").ids
+                )
                 best = theirs.best_next(ids, 20)
                 scores = np.array(
                     ours.forward_batch([list(map(tokens.id_to_token, ids))], return_log_probs=True)

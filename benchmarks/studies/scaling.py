@@ -1,6 +1,6 @@
 """What more compute would bring: bits per byte of held-out code against compute, and a curve.
 
-    python -m benchmarks.scaling SOURCES RUN [RUN ...] [--fit RUN ...] [--plot FILE.svg]
+    python -m benchmarks.studies.scaling SOURCES RUN [RUN ...] [--fit RUN ...] [--plot FILE.svg]
 
 SOURCES is a folder of code that no run has seen. Bits per byte can be compared between
 vocabularies, losses per token cannot. The curve is E + A * C^-b (Hoffmann et al. 2022,
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model.gpt import GPT
 
 from model.corpus import Document, iter_documents
 from model.corpus.licences import without_header
-from model.data import SLACK, pieces
+from model.gpt import GPT
+from model.packing import SLACK, pieces
 from model.tokenizer import load
 from model.train.checkpoints import find_checkpoint, read_progress
 from model.train.speed import flops_per_token

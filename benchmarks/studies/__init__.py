@@ -1,0 +1,1 @@
+"""Finished experiments. CI does not run them."""
