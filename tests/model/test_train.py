@@ -6,6 +6,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from model import plot
 from model.rows import DataError
 from model.train import TrainConfig, Trainer, TrainError
 from model.train.loop import train
-from tests.support.runs import argv, finish, log_of, spawn, trainer, weights
+from tests.support.runs import ROOT, argv, finish, log_of, spawn, trainer, weights
 
 SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, precision="float32")
 
@@ -95,6 +97,13 @@ def test_a_resumed_run_is_bit_identical_with_muon(packed: Path, tmp_path: Path) 
     first.save()
     train(trainer(out))
     assert_same_weights(whole, out)
+
+
+def test_training_needs_neither_an_engine_nor_the_packages_of_a_corpus() -> None:
+    missing = ("ctranslate2", "huggingface_hub", "platformdirs", "pygls", "lsprotocol")
+    missing += ("datasketch", "packaging.licenses", "pathspec", "tree_sitter")
+    script = f"import sys; sys.modules |= dict.fromkeys({missing}); import model.train.__main__"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 @pytest.mark.slow
