@@ -42,7 +42,7 @@ class ModelConfig:
     architecture: Architecture
     family: str = "gpt_bigcode"
     eos_token_id: int = 0
-    path_comment: bool = False  # taught to see santa_lsp.families.prompt.path_comment
+    path_comment: bool = False  # see santa_lsp.families.prompt
 
     @classmethod
     def santacoder(
@@ -176,9 +176,8 @@ class Transformer(nn.Module):
     def reset_parameters(self) -> None:
         """GPT-2's initialization; projections into the residual stream start smaller with depth.
 
-        Learned positions start as sinusoids of the same size (Vaswani et al. 2017): what lies a few
-        tokens back is then easily found, and training has not to discover that positions are a
-        line.
+        Learned positions start as sinusoids of the same size (Vaswani et al. 2017): the model then
+        finds tokens a few places back at once, and need not learn that positions are a line.
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -240,8 +239,7 @@ class Transformer(nn.Module):
         return F.linear(x, head) if targets is None else self._loss(x, head, targets)
 
     def compile_parts(self) -> None:
-        """Compile what training spends its time in: the blocks and, a fifth of a step on a CPU, the
-        loss."""
+        """Compile the blocks and the loss, which on a CPU takes a fifth of a step."""
         for block in self.h:
             block.compile()
         self._loss = torch.compile(_loss)

@@ -1,9 +1,9 @@
 """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) under PEFT's names and in its file format.
 
 Every c_attn and c_proj (the MLP has one too) keeps its weight W and learns B A * alpha / rank
-beside it. What a checkpoint holds as its model has them merged. In its adapter's files the modules
-are those that the model's family publishes: where q, k and v are three of them, each has its rows
-of B, and all have the same A.
+beside it. The model in a checkpoint has them merged. The adapter's own files name the modules that
+the model's family publishes: where q, k and v are three of them, each has its rows of B, and all
+have the same A.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ class Muon(torch.optim.Optimizer):
 
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """For the parameters that are trained; vectors have no weight decay, adapters never Muon."""
-    hidden, others = [], []
+    hidden: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             by_muon = config.optimizer == "muon" and _is_hidden(name, parameter)
