@@ -19,8 +19,7 @@ import ctranslate2
 import numpy as np
 import torch
 
-from model.gpt import GPT
-from model.train.initial import ORIGIN_FILE
+from model.checkpoint import load_model
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.progress import progress_bar
 
@@ -38,9 +37,10 @@ class Parity:
 
 def measure_parity(checkpoint: Path, rows: int = 8, length: int | None = None) -> Parity:
     """Compare CTranslate2 float32 and int8 with torch on random ids."""
-    model = GPT.load(checkpoint).eval()
-    length = length or min(256, model.config.n_positions)
-    ids = np.random.default_rng(0).integers(0, model.config.vocab_size, (rows, length))
+    model = load_model(checkpoint).eval()
+    architecture = model.config.architecture
+    length = length or min(256, architecture.exact_positions)
+    ids = np.random.default_rng(0).integers(0, architecture.vocab_size, (rows, length))
     with torch.inference_mode():
         expected = model(torch.from_numpy(ids)).numpy()
     with tempfile.TemporaryDirectory() as folder:
@@ -68,12 +68,6 @@ def _logits(model_dir: Path, ids: np.ndarray, compute_type: str) -> np.ndarray:
     generator = ctranslate2.Generator(str(model_dir), compute_type=compute_type)
     tokens = [[vocabulary[i] for i in row] for row in ids.tolist()]
     return np.array(generator.forward_batch(tokens, return_log_probs=False))
-
-
-def origin_of(checkpoint: Path) -> dict[str, str]:
-    """Source and licence of the model that a checkpoint was trained from; {} without one."""
-    file = checkpoint / ORIGIN_FILE
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def main() -> None:
@@ -106,7 +100,7 @@ def main() -> None:
                 arguments.output,
                 name=arguments.name or arguments.output.name,
                 quantization=arguments.quantization,
-                description={**origin_of(checkpoint), **card},
+                description=card,
                 on_progress=on_progress,
             )
     except (ConvertError, OSError, ValueError) as error:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from model.gpt import GPT
+from tokenizers import Tokenizer
+
+from model.checkpoint import load_model, save_model
 from model.rows import DataError
 from model.train import __doc__ as description
 from model.train.checkpoints import find_checkpoint, read_progress
@@ -19,10 +20,12 @@ from model.train.config import TrainConfig, read_assignments, read_toml
 from model.train.distributed import World, join_world, leave_world
 from model.train.errors import TrainError
 from model.train.fine_tuning import fine_tuning_config
-from model.train.initial import ORIGIN_FILE, Initial, load_initial
-from model.train.loop import FROM_INITIAL, Trainer
+from model.train.initial import Initial, load_initial
+from model.train.loop import train
 from model.train.repository import is_packed, pack_sources
 from model.train.schedule import decay_start
+from model.train.trainer import FROM_INITIAL, Trainer
+from santa_lsp.convert import ConvertError
 from santa_lsp.models.files import restore_folder
 
 
@@ -34,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         trainer = start(options, world)
         minutes = options.max_minutes
-        trainer.run(None if minutes is None else started + 60 * minutes)
+        train(trainer, None if minutes is None else started + 60 * minutes)
     except (TrainError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -69,35 +72,34 @@ def _new(options: argparse.Namespace, world: World) -> Trainer:
     initial = load_initial(options.init_from) if options.init_from else None
     seed = values.get("seed", TrainConfig().seed)
     out.mkdir(parents=True, exist_ok=True)
+    tokenizer = out / FROM_INITIAL / "tokenizer.json"
+    if initial and world.is_first:
+        initial.write_companions(tokenizer.parent)
     data = _packed(options.data, out, initial, seed, world)
     if initial is None:
         return Trainer(data, out, TrainConfig().replaced(values), world=world)
-    if (data / "tokenizer.json").read_bytes() != initial.tokenizer.read_bytes():
+    if _vocabulary((data / tokenizer.name).read_text("utf-8")) != _vocabulary(initial.tokenizer):
         raise TrainError(
             f"{data} was packed with another tokenizer than {options.init_from} has: pack it "
-            f"with --tokenizer {initial.tokenizer}"
+            f"with --tokenizer {tokenizer}"
         )
     config = TrainConfig() if options.config else fine_tuning_config(initial.model, data, world)
     if config.lora_rank == 0 and options.lora:
         config = fine_tuning_config(initial.model, data, world, lora=True)
-    config = config.replaced(values).with_sizes_of(initial.model.config)
-    if world.is_first:
-        _keep_origin(initial, out / FROM_INITIAL)
-        if config.lora_rank:
-            initial.model.save(out / "base")
+    config = config.replaced(values).with_sizes_of(initial.model.config.architecture)
+    if world.is_first and config.lora_rank:
+        save_model(out / "base", initial.model)
+        shutil.copyfile(tokenizer, out / "base" / tokenizer.name)
     return Trainer(data, out, config, initial=initial.model, world=world)
 
 
-def _keep_origin(initial: Initial, folder: Path) -> None:
-    """A model's licence goes with all that is trained from it."""
-    folder.mkdir(exist_ok=True)
-    for notice in initial.notices:
-        shutil.copyfile(notice, folder / notice.name)
-    (folder / ORIGIN_FILE).write_text(json.dumps(initial.origin, indent=2) + "\n")
+def _vocabulary(tokenizer: str) -> dict[str, int]:
+    """Of the text of a tokenizer.json."""
+    return Tokenizer.from_str(tokenizer).get_vocab()
 
 
 def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: World) -> Path:
-    """`data` if it is packed already, else what it is packed into."""
+    """`data` if it is packed already, else the folder that it is packed into."""
     if is_packed(data):
         return data
     if initial is None:
@@ -107,9 +109,8 @@ def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: Wo
         )
     packed = out / "data"
     if world.is_first and not is_packed(packed):
-        model = initial.model.config
-        n_positions = min(model.n_positions, 2048)
-        pack_sources(data, packed, initial.tokenizer, n_positions, seed, model.path_comment)
+        tokenizer = out / FROM_INITIAL / "tokenizer.json"
+        pack_sources(data, packed, tokenizer, initial, seed)
     world.wait()
     return packed
 
@@ -134,14 +135,14 @@ def _resumed(options: argparse.Namespace, world: World) -> Trainer:
         raise TrainError(f"{saved.data_path} is not here: give --data the run's packed data")
     base = options.out / "base" if saved.config.lora_rank else checkpoint
     try:
-        model = GPT.load(base)
-    except (OSError, ValueError) as error:
+        model = load_model(base)
+    except ConvertError as error:
         raise TrainError(f"{base} cannot be read: {error}") from error
-    if config != config.with_sizes_of(model.config) or config.lora_rank != saved.config.lora_rank:
+    sizes = model.config.architecture
+    if config != config.with_sizes_of(sizes) or config.lora_rank != saved.config.lora_rank:
         raise TrainError(
             f"{checkpoint} holds another model: n_layer, n_head, n_embd and lora_rank are "
-            f"{model.config.n_layer}, {model.config.n_head}, {model.config.n_embd}, "
-            f"{saved.config.lora_rank}"
+            f"{sizes.n_layer}, {sizes.n_head}, {sizes.n_embd}, {saved.config.lora_rank}"
         )
     trainer = Trainer(data, options.out, config, initial=model, world=world)
     trainer.restore(checkpoint)
@@ -149,7 +150,7 @@ def _resumed(options: argparse.Namespace, world: World) -> Trainer:
 
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
-    """What the configuration file and the command line say, the latter first."""
+    """Values of the configuration file and the command line; the latter overrides."""
     values = read_toml(options.config) if options.config else {}
     values |= read_assignments(options.set)
     flags = {"max_steps": options.max_steps, "seed": options.seed}

@@ -1,4 +1,4 @@
-"""A run's checkpoints: everything that going on takes, whatever machine or number of processes.
+"""A run's checkpoints: all that a run needs to go on, also on another machine or more processes.
 
 model.safetensors config.json tokenizer.json   the model, adapters merged
 adapter/                                       the adapters alone, with lora_rank
@@ -26,11 +26,12 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from model.gpt import GPTConfig, write_checkpoint
+from model.checkpoint import write_checkpoint
 from model.train.config import TrainConfig
 from model.train.distributed import World
 from model.train.errors import TrainError
 from model.train.lora import merged, save_adapters
+from model.transformer import ModelConfig
 from santa_lsp.models.files import replaced_folder, restore_folder
 
 Optimizers = list[torch.optim.Optimizer]
@@ -42,7 +43,7 @@ class Progress:
 
     config: TrainConfig
     data_path: str
-    data: dict[str, Any]  # what identifies the data: their description and number of rows
+    data: dict[str, Any]  # identifies the data: their description and number of rows
     step: int = 0
     seconds: float = 0.0
     warm_from: int = 0  # the step at which the optimizer's state was new
@@ -52,7 +53,7 @@ def save_checkpoint(
     folder: Path,
     module: nn.Module,
     optimizers: Optimizers,
-    model: GPTConfig,
+    model: ModelConfig,
     companions: Sequence[Path],
     progress: Progress,
     world: World,
@@ -60,14 +61,14 @@ def save_checkpoint(
     """Every process calls it, and the first one writes. The new checkpoint replaces the old one
     when it is complete; `companions` are copied into it. Raises TrainError if writing fails."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    # Neither GPT nor its adapters have state that is no tensor.
+    # Neither the model nor its adapters have state that is no tensor.
     tensors = cast(dict[str, Tensor], get_model_state_dict(module, options=options))
     state = get_optimizer_state_dict(module, optimizers, options=options)
     if world.is_first:
         try:
             with replaced_folder(folder) as new:
                 if progress.config.lora_rank:
-                    save_adapters(new / "adapter", tensors, progress.config)
+                    save_adapters(new / "adapter", tensors, progress.config, model)
                     tensors = merged(tensors, progress.config)
                 write_checkpoint(new, tensors, model)
                 for file in companions:
@@ -114,6 +115,7 @@ def load_optimizers(checkpoint: Path, module: nn.Module, optimizers: Optimizers)
     options = StateDictOptions(full_state_dict=True)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        _rename_parameters(state)
         set_optimizer_state_dict(module, optimizers, state, options=options)
     except (RuntimeError, KeyError, ValueError) as error:
         raise TrainError(
@@ -121,3 +123,12 @@ def load_optimizers(checkpoint: Path, module: nn.Module, optimizers: Optimizers)
             "delete it to go on with a new warm-up"
         ) from error
     return True
+
+
+def _rename_parameters(state: dict[str, Any]) -> None:
+    """Older checkpoints name parameters as gpt_bigcode does, with `transformer.` in front."""
+    state["state"] = {
+        name.removeprefix("transformer."): value for name, value in state["state"].items()
+    }
+    for group in state["param_groups"]:
+        group["params"] = [name.removeprefix("transformer.") for name in group["params"]]

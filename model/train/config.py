@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.gpt import GPTConfig
 from model.train.errors import TrainError
+from santa_lsp.families.architecture import Architecture
 
 CHOICES = {
     "optimizer": ("adamw", "muon"),
@@ -76,7 +76,7 @@ class TrainConfig:
                 raise TrainError(f"{name} must be a {kind.__name__}, not {value!r}")
         return dataclasses.replace(self, **values)
 
-    def with_sizes_of(self, model: GPTConfig) -> TrainConfig:
+    def with_sizes_of(self, model: Architecture) -> TrainConfig:
         return dataclasses.replace(
             self, n_layer=model.n_layer, n_head=model.n_head, n_embd=model.n_embd
         )

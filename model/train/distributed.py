@@ -12,8 +12,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from model.gpt import GPT
 from model.train.errors import TrainError
+from model.transformer import Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def spread(model: GPT, world: World, shard: bool) -> nn.Module:
+def spread(model: Transformer, world: World, shard: bool) -> nn.Module:
     """The module to call in each process; gradients are averaged over all of them.
 
     Raises TrainError.
@@ -69,7 +69,7 @@ def spread(model: GPT, world: World, shard: bool) -> nn.Module:
         raise TrainError("shard = true needs processes to share: start it with torchrun")
     if shard:
         mesh = init_device_mesh(world.device.type, (world.size,))
-        for block in model.transformer["h"].children():
+        for block in model.h:
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         return model

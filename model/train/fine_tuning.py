@@ -1,20 +1,22 @@
-"""What a run is like when nobody says otherwise and it starts from a trained model."""
+"""The default configuration of a run that starts from a trained model."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
-from model.gpt import GPT
 from model.rows import TokenRows
 from model.train.config import TrainConfig
 from model.train.distributed import World
+from model.transformer import Transformer
 
 #: Parameters above which a row at a time is computed, and its activations twice.
 LARGE = 300_000_000
 
 
-def fine_tuning_config(model: GPT, data: Path, world: World, lora: bool = False) -> TrainConfig:
+def fine_tuning_config(
+    model: Transformer, data: Path, world: World, lora: bool = False
+) -> TrainConfig:
     """One pass over the packed data, which hold as many passes over the sources as help.
 
     The learning rate falls with the size: 3e-3 for 2.5M parameters, where Muon was measured to be

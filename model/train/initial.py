@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import torch
-
-from model.gpt import GPT, GPTConfig
+from model.checkpoint import config_json, model_of
 from model.train.errors import TrainError
+from model.transformer import Transformer
+from santa_lsp import models
+from santa_lsp.convert.card import bos_token, prompt_of
+from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
+from santa_lsp.families.architecture import FamilyError
 
-if TYPE_CHECKING:
-    from santa_lsp.convert.checkpoint import Checkpoint
-
-#: In a run and its checkpoints: where the initial model was from, and its licence.
-ORIGIN_FILE = "origin.json"
+#: What a card says of a model that is as true of all that is trained from it.
+_KEPT = ("licence", "licence_url", "use_restrictions")
 
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """Weights in float32, and what must go with them and with all that is made of them."""
+    """Weights in float32, and what must go with them and with all that is made of them.
 
-    model: GPT
-    tokenizer: Path
-    notices: tuple[Path, ...]  # licence texts and the like
-    origin: dict[str, str]  # where it is from and its licence, as far as its files say
+    `tokenizer` is the text of a tokenizer.json, `notices` are licences and the like, and `card` has
+    entries of a santa.json: where the model is from, and how its prompts are written.
+    """
+
+    model: Transformer
+    tokenizer: str
+    notices: tuple[Path, ...]
+    card: dict[str, Any]
+
+    def write_companions(self, folder: Path) -> None:
+        """The files that go with the weights, into a folder that may be new."""
+        folder.mkdir(exist_ok=True)
+        for notice in self.notices:
+            shutil.copyfile(notice, folder / notice.name)
+        (folder / "tokenizer.json").write_text(self.tokenizer, encoding="utf-8")
+        card = json.dumps(self.card, indent=2, ensure_ascii=False)
+        (folder / "santa.json").write_text(f"{card}\n", encoding="utf-8")
 
 
 def load_initial(name: str) -> Initial:
-    """A run, a checkpoint of any layout that santa_lsp.convert reads, a model directory, or the
-    name of an installed model (`santa-lsp models list`). Raises TrainError."""
-    # Late: only a run that starts from a model needs CTranslate2's package.
-    from santa_lsp import models
-    from santa_lsp.convert import ConvertError
-    from santa_lsp.convert.checkpoint import open_checkpoint
-
+    """A run, a checkpoint of any layout that santa_lsp.convert reads, a GGUF file, a model
+    directory, or the name of an installed model (`santa-lsp models list`). Raises TrainError."""
     path = Path(name)
     try:
         if (path / "checkpoint").is_dir():
@@ -44,44 +53,25 @@ def load_initial(name: str) -> Initial:
         elif not path.exists():
             path = models.find(name).directory
         found = open_checkpoint(path)
-        if found.tokenizer_path is None:
-            raise TrainError(f"--init-from {name}: a GGUF file cannot be trained on")
-        return Initial(_model(found), found.tokenizer_path, found.notices, _origin(path, name))
-    except (ConvertError, models.ModelError) as error:
+        model = model_of(found)
+        config_json(model.config)  # what cannot be saved is not worth training
+    except (models.ModelError, FamilyError) as error:
         raise TrainError(f"--init-from {name}: {error}") from error
+    if found.tokenizer_path is None:
+        tokenizer = str(found.tokenizer.to_str(pretty=True))
+    else:
+        tokenizer = found.tokenizer_path.read_text(encoding="utf-8")
+    return Initial(model, tokenizer, found.notices, _card(found, path, name))
 
 
-def _origin(path: Path, name: str) -> dict[str, str]:
-    """For the santa.json of what is trained from it."""
-    for file in (path / ORIGIN_FILE, path / "santa.json"):
-        if file.is_file():
-            card = json.loads(file.read_text())
-            kept = {key: card[key] for key in ("licence", "licence_url") if key in card}
-            return {"source": f"trained from {card.get('name', name)}", **kept}
-    return {"source": f"trained from {name}"}
-
-
-def _model(found: Checkpoint) -> GPT:
-    config = found.architecture
-    if found.family != "gpt_bigcode":
-        raise TrainError(f"models of the family {found.family} cannot be trained")
-    if config.n_kv_head != 1 or not config.tied or config.attention_scale is not None:
-        raise TrainError("only models with multi-query attention and a tied head can be trained")
-    if config.activation != "gelu_tanh":
-        raise TrainError(f"activation {config.activation!r} cannot be trained, only GELU")
-    with torch.device("meta"):
-        model = GPT(
-            GPTConfig(
-                vocab_size=config.vocab_size,
-                n_positions=config.n_positions,
-                n_embd=config.n_embd,
-                n_layer=config.n_layer,
-                n_head=config.n_head,
-                n_inner=config.n_inner,
-                layer_norm_epsilon=config.norm_epsilon,
-                path_comment=found.path_comment,
-            )
-        )
-    tensors = {f"transformer.{k}": torch.from_numpy(t.read()) for k, t in found.tensors.items()}
-    model.load_state_dict(tensors, assign=True)
-    return model.requires_grad_(True)
+def _card(found: Checkpoint, path: Path, name: str) -> dict[str, Any]:
+    file = path / "santa.json"
+    source = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    form, stop_tokens = prompt_of(found)
+    return {
+        "source": f"trained from {source.get('name', name)}",
+        **{key: found.about[key] for key in _KEPT if found.about.get(key)},
+        "prompt_format": form.to_json() if form else None,
+        "stop_tokens": list(stop_tokens),
+        "bos_token": bos_token(found.tokenizer, found.metadata),
+    }

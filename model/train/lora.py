@@ -1,7 +1,9 @@
 """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) under PEFT's names and in its file format.
 
-Every c_attn and c_proj (PEFT's `target_modules`; the MLP has a c_proj too) keeps its weight W and
-learns B A * alpha / rank beside it. What a checkpoint holds as its model has them merged.
+Every c_attn and c_proj (the MLP has one too) keeps its weight W and learns B A * alpha / rank
+beside it. The model in a checkpoint has them merged. The adapter's own files name the modules that
+the model's family publishes: where q, k and v are three of them, each has its rows of B, and all
+have the same A.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.gpt import GPT
 from model.train.config import TrainConfig
+from model.transformer import ModelConfig, Transformer
+from santa_lsp import families
+from santa_lsp.families.family import Layout
 
 TARGETS = ("c_attn", "c_proj")
 _PREFIX = "base_model.model."
@@ -40,7 +45,7 @@ class LoraLinear(nn.Linear):
         return adapted
 
 
-def add_adapters(model: GPT, config: TrainConfig) -> None:
+def add_adapters(model: Transformer, config: TrainConfig) -> None:
     """Freeze the model and give it adapters, in place."""
     model.requires_grad_(False)
     for module in list(model.modules()):
@@ -64,12 +69,19 @@ def merged(tensors: Mapping[str, Tensor], config: TrainConfig) -> dict[str, Tens
     return result
 
 
-def save_adapters(folder: Path, tensors: Mapping[str, Tensor], config: TrainConfig) -> None:
+def save_adapters(
+    folder: Path, tensors: Mapping[str, Tensor], config: TrainConfig, model: ModelConfig
+) -> None:
     """`adapter_model.safetensors` and `adapter_config.json`, which PEFT reads."""
     folder.mkdir(parents=True)
-    adapters = {
-        _PREFIX + name: tensor.contiguous() for name, tensor in tensors.items() if ".lora_" in name
-    }
+    adapters, targets = {}, set()
+    for module, parts in _published(model).items():
+        a, b = (tensors[f"{module}.lora_{each}.weight"] for each in "AB")
+        pieces = b.split([rows for _, rows in parts])
+        for (name, _), piece in zip(parts, pieces, strict=True):
+            adapters[f"{_PREFIX}{name}.lora_A.weight"] = a.clone()
+            adapters[f"{_PREFIX}{name}.lora_B.weight"] = piece.clone()
+            targets.add(name.rpartition(".")[2])
     save_file(adapters, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     description = {
         "peft_type": "LORA",
@@ -77,14 +89,32 @@ def save_adapters(folder: Path, tensors: Mapping[str, Tensor], config: TrainConf
         "r": config.lora_rank,
         "lora_alpha": config.lora_alpha,
         "lora_dropout": config.lora_dropout,
-        "target_modules": list(TARGETS),
+        "target_modules": sorted(targets),
         "bias": "none",
         "fan_in_fan_out": False,
     }
     (folder / "adapter_config.json").write_text(json.dumps(description, indent=2) + "\n")
 
 
-def load_adapters(model: GPT, folder: Path) -> None:
+def load_adapters(model: Transformer, folder: Path) -> None:
     """The inverse of `save_adapters`, into a model that has adapters of the same rank."""
-    tensors = load_file(folder / "adapter_model.safetensors")
-    model.load_state_dict({k.removeprefix(_PREFIX): v for k, v in tensors.items()}, strict=False)
+    saved = load_file(folder / "adapter_model.safetensors")
+    tensors = {}
+    for module, parts in _published(model.config).items():
+        names = [f"{_PREFIX}{name}.lora_" for name, _ in parts]
+        tensors[f"{module}.lora_A.weight"] = saved[f"{names[0]}A.weight"]
+        tensors[f"{module}.lora_B.weight"] = torch.cat([saved[f"{name}B.weight"] for name in names])
+    model.load_state_dict(tensors, strict=False)
+
+
+def _published(model: ModelConfig) -> dict[str, list[tuple[str, int]]]:
+    """For each module with an adapter, those that its family publishes, and how many rows."""
+    names = families.family_named(model.family).names
+    suffixes = tuple(f".{target}.weight" for target in TARGETS)
+    return {
+        canonical.removesuffix(".weight"): [
+            (name.removesuffix(".weight"), shape[0]) for name, shape in parts
+        ]
+        for canonical, parts in Layout(names).tensors(model.architecture).items()
+        if canonical.endswith(suffixes)
+    }

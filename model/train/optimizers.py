@@ -58,13 +58,12 @@ class Muon(torch.optim.Optimizer):
 
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """For the parameters that are trained; vectors have no weight decay, adapters never Muon."""
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    hidden = [
-        p
-        for name, p in trained
-        if config.optimizer == "muon" and ".h." in name and ".lora_" not in name and p.dim() == 2
-    ]
-    others = [p for _, p in trained if not any(p is each for each in hidden)]
+    hidden: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            by_muon = config.optimizer == "muon" and _is_hidden(name, parameter)
+            (hidden if by_muon else others).append(parameter)
     adamw = torch.optim.AdamW(
         [
             {"params": [p for p in others if p.dim() >= 2], "weight_decay": config.weight_decay},
@@ -77,3 +76,8 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
     if not hidden:
         return [adamw]
     return [Muon(hidden, config.learning_rate, config.weight_decay), adamw]
+
+
+def _is_hidden(name: str, parameter: Tensor) -> bool:
+    """Whether it is a matrix between embedding and head, and no adapter's."""
+    return name.startswith("h.") and ".lora_" not in name and parameter.dim() == 2

@@ -1,4 +1,4 @@
-"""Source files -> packed data for a model's tokenizer: what fine-tuning on a folder starts with."""
+"""Source files -> packed data for a model's tokenizer, the start of fine-tuning on a folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from tokenizers import Tokenizer
 
 from model.rows import DESCRIPTION
 from model.train.errors import TrainError
+from model.train.initial import Initial
 
 #: Passes over a small repository, each cut differently, and tokens after which more do not help.
 MOST_EPOCHS = 12
 ENOUGH_TOKENS = 2_000_000
 #: Like an editor's: most cuts in lines, nearly every example cut.
 FIM_RATE, LINE_RATE = 0.9, 0.8
+#: Tokens of a row at most: attention's memory grows with its square.
+LONGEST_ROW = 2048
 #: One file in this many is held out, to watch the loss on.
 VALIDATION_STRIDE = 20
 
@@ -24,11 +27,12 @@ def is_packed(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file()
 
 
-def pack_sources(
-    folder: Path, data: Path, tokenizer: Path, n_positions: int, seed: int, path_comment: bool
-) -> None:
-    """Pack a corpus, or any folder of source files, into `data`. Raises TrainError, DataError."""
-    # Late: only this needs what reads and filters sources.
+def pack_sources(folder: Path, data: Path, tokenizer: Path, initial: Initial, seed: int) -> None:
+    """Pack a corpus, or any folder of source files, into `data`, as the initial model was taught.
+
+    Raises TrainError, DataError.
+    """
+    # Late: nothing else in training needs the packages that read and filter sources.
     from model.corpus import CorpusError, iter_documents
     from model.data import pack
     from model.fim import FimConfig
@@ -38,9 +42,10 @@ def pack_sources(
         documents = list(iter_documents(folder))
     except CorpusError as error:
         raise TrainError(f"--data {folder}: {error}") from error
+    model = initial.model.config
     config = PackConfig(
-        n_positions=n_positions,
-        fim=FimConfig(FIM_RATE, line_rate=LINE_RATE, path_comment=path_comment),
+        n_positions=min(model.architecture.n_positions, LONGEST_ROW),
+        fim=FimConfig(FIM_RATE, line_rate=LINE_RATE, path_comment=model.path_comment),
         seed=seed,
         epochs=_epochs([document.text for document in documents], tokenizer),
         validation_stride=VALIDATION_STRIDE,

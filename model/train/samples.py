@@ -1,4 +1,4 @@
-"""Completions of held-out text, appended to a run's samples.md beside what was there."""
+"""Completions of held-out text, appended to a run's samples.md beside the true text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.gpt import GPT
+from model.transformer import Transformer
 from santa_lsp.families.forms import FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, PromptForm
 
 
 def write_samples(
     path: Path,
     title: str,
-    model: GPT,
+    model: Transformer,
     tokenizer: Tokenizer,
     form: PromptForm,
     validation: Mapping[str, Any],

@@ -1,22 +1,28 @@
-"""How much a model computes, against what the machine can."""
+"""Operations of a model against the speed of the machine."""
 
 from __future__ import annotations
 
 import functools
+import math
 import time
 
 import torch
 
-from model.gpt import GPTConfig
+from santa_lsp.families.architecture import Architecture
 
 
-def flops_per_token(config: GPTConfig, length: int) -> int:
-    """Of forward and backward pass at rows of `length`: 6 for each weight of a matrix product,
-    12 * n_layer * n_embd * length for attention (Chowdhery et al. 2022, arXiv:2204.02311 B)."""
-    C = config.n_embd
-    block = C * (C + 2 * config.head_dim) + C * C + 2 * C * config.n_inner
-    weights = config.n_layer * block + config.vocab_size * C
-    return 6 * weights + 12 * config.n_layer * C * length
+def flops_per_token(architecture: Architecture, length: int, *, frozen: bool = False) -> int:
+    """Of forward and backward pass at rows of `length`: 6 for each weight of a matrix product, 4
+    for a `frozen` one, and 12 * n_layer * n_head * head_dim * length for attention (Chowdhery et
+    al. 2022, arXiv:2204.02311 B). What a causal mask or a window leaves out is counted in."""
+    head = architecture.vocab_size * architecture.n_embd
+    weights = head + sum(
+        math.prod(shape)
+        for name, shape in architecture.tensor_shapes().items()
+        if name.startswith("h.") and len(shape) == 2
+    )
+    width = architecture.n_head * architecture.head_dim
+    return (4 if frozen else 6) * weights + 12 * architecture.n_layer * width * length
 
 
 @functools.cache

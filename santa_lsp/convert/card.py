@@ -55,7 +55,7 @@ def write_card(
         "family": checkpoint.family,
         "prompt_format": form.to_json() if form else None,
         "stop_tokens": list(stop_tokens),
-        "bos_token": _bos_token(checkpoint.tokenizer, checkpoint.metadata),
+        "bos_token": bos_token(checkpoint.tokenizer, checkpoint.metadata),
         "path_comment": checkpoint.path_comment,
         "n_positions": architecture.exact_positions,
         **_positions_note(checkpoint),
@@ -84,7 +84,7 @@ def _positions_note(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def _bos_token(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> str | None:
+def bos_token(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> str | None:
     """The token that every prompt starts with; None in most code models."""
     if "bos_token" in metadata:
         token = metadata["bos_token"]

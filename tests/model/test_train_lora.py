@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model.gpt import GPT
-from model.train.loop import Trainer
+from model.checkpoint import load_model
+from model.train import Trainer
+from model.train.loop import train
 from tests.model.test_train_initial import fine_tuned
 from tests.support.runs import trainer, weights
 
@@ -32,7 +33,7 @@ def base(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapted(packed: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on adapters of `base`."""
     out = tmp_path_factory.mktemp("runs") / "adapted"
-    fine_tuned(out, base, packed, *VALUES).run()
+    train(fine_tuned(out, base, packed, *VALUES))
     return out
 
 
@@ -46,7 +47,7 @@ def test_only_adapters_are_trained(packed: Path, base: Path, tmp_path: Path) -> 
     run = fine_tuned(tmp_path / "run", base, packed, *VALUES)
     before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
     torch.testing.assert_close(
-        logits_of(run.model.eval()), logits_of(GPT.load(base / "checkpoint").eval())
+        logits_of(run.model.eval()), logits_of(load_model(base / "checkpoint").eval())
     )
     run.model.train()
     for _ in range(2):
@@ -59,11 +60,11 @@ def test_only_adapters_are_trained(packed: Path, base: Path, tmp_path: Path) -> 
 
 def test_the_checkpoint_is_the_merged_model(packed: Path, adapted: Path) -> None:
     resumed: Trainer = trainer(adapted)
-    merged = GPT.load(adapted / "checkpoint").eval()
+    merged = load_model(adapted / "checkpoint").eval()
     torch.testing.assert_close(
         logits_of(merged), logits_of(resumed.model.eval()), rtol=1e-4, atol=1e-4
     )
-    assert not torch.allclose(logits_of(merged), logits_of(GPT.load(adapted / "base").eval()))
+    assert not torch.allclose(logits_of(merged), logits_of(load_model(adapted / "base").eval()))
 
 
 def test_a_resumed_run_is_bit_identical(
@@ -74,7 +75,7 @@ def test_a_resumed_run_is_bit_identical(
     for _ in range(3):  # with dropout
         first.train_step()
     first.save()
-    trainer(out).run()
+    train(trainer(out))
     for name, tensor in weights(adapted).items():
         assert torch.equal(tensor, weights(out)[name]), name
 
@@ -95,5 +96,5 @@ def test_peft_reads_the_adapter(adapted: Path) -> None:
 
     theirs = GPTBigCodeForCausalLM.from_pretrained(adapted / "base")
     model = PeftModel.from_pretrained(theirs, str(adapted / "checkpoint" / "adapter")).eval()
-    merged = GPT.load(adapted / "checkpoint").eval()
+    merged = load_model(adapted / "checkpoint").eval()
     torch.testing.assert_close(logits_of(model), logits_of(merged), rtol=1e-3, atol=1e-4)

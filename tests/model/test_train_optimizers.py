@@ -65,7 +65,7 @@ def test_muon_has_the_matrices_between_embedding_and_head(packed: Path, tmp_path
     muon, adamw = run.optimizers
     assert isinstance(muon, Muon)
     assert sum(len(group["params"]) for group in muon.param_groups) == 2 * 4
-    shared = {id(run.model.get_parameter(f"transformer.{name}.weight")) for name in ("wte", "wpe")}
+    shared = {id(run.model.get_parameter(f"{name}.weight")) for name in ("wte", "wpe")}
     assert shared <= {id(p) for group in adamw.param_groups for p in group["params"]}
     losses = [run.train_step()[0] for _ in range(15)]
     assert losses[-1] < losses[0]
