@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 
 import torch
+from model.gpt import GPT
 
 from benchmarks.random_model import SHAPES
-from model.gpt import GPT
 
 BYTES = 1 << 30  # larger than any cache
 ROWS, WIDTH, COLUMNS = 1024, 2048, 8192  # a prompt in SantaCoder's largest matrix

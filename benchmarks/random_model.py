@@ -24,12 +24,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model.gpt import GPT, GPTConfig
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from benchmarks.to_gguf import write_gguf
-from model.gpt import GPT, GPTConfig
 from model.tokenizer import SPECIAL_TOKENS, train
 from santa_lsp.convert import convert
 from santa_lsp.models.files import whole_folder

@@ -36,7 +36,6 @@ NAMES = {
     "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
 }
-TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 F32, Q8_0 = GGMLQuantizationType.F32, GGMLQuantizationType.Q8_0
 QUANTIZATIONS = {"q8_0": (Q8_0, LlamaFileType.MOSTLY_Q8_0), "f32": (F32, LlamaFileType.ALL_F32)}
 
@@ -44,9 +43,9 @@ QUANTIZATIONS = {"q8_0": (Q8_0, LlamaFileType.MOSTLY_Q8_0), "f32": (F32, LlamaFi
 def write_gguf(checkpoint: Path, output: Path, quantization: str = "q8_0") -> None:
     """Write the file, one tensor in memory at a time. Raises ConvertError, ValueError."""
     found = open_checkpoint(checkpoint)
-    config = found.config
-    if config.activation_function not in TANH_GELU or not config.scale_attn_weights:
-        raise ValueError("llama.cpp's starcoder has tanh-GELU and scaled attention, and no other")
+    architecture = found.architecture
+    if found.family != "gpt_bigcode" or architecture.activation != "gelu_tanh":
+        raise ValueError("only SantaCoder's architecture with tanh-GELU is llama.cpp's starcoder")
     with whole_file(output) as new:
         _write(new, found, quantization)
 
@@ -56,7 +55,7 @@ def _write(path: Path, found: Checkpoint, quantization: str) -> None:
     writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.STARCODER])
     _write_sizes(writer, found)
     writer.add_file_type(file_kind)
-    _write_tokenizer(writer, found.tokenizer, found.config.vocab_size)
+    _write_tokenizer(writer, found.tokenizer, found.architecture.vocab_size)
 
     kinds = {}
     for name, tensor in found.tensors.items():
@@ -82,20 +81,18 @@ def _name(canonical: str) -> str:
 
 
 def _write_sizes(writer: GGUFWriter, checkpoint: Checkpoint) -> None:
-    config = checkpoint.config
-    rows = checkpoint.tensors["h.0.attn.c_attn.weight"].shape[0]
-    writer.add_context_length(config.n_positions)
-    writer.add_embedding_length(config.n_embd)
-    writer.add_feed_forward_length(config.n_inner)
-    writer.add_block_count(config.n_layer)
-    writer.add_head_count(config.n_head)
-    writer.add_head_count_kv((rows - config.n_embd) // 2 // config.head_dim)
-    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    architecture = checkpoint.architecture
+    writer.add_context_length(architecture.n_positions)
+    writer.add_embedding_length(architecture.n_embd)
+    writer.add_feed_forward_length(architecture.n_inner)
+    writer.add_block_count(architecture.n_layer)
+    writer.add_head_count(architecture.n_head)
+    writer.add_head_count_kv(architecture.n_kv_head)
+    writer.add_layer_norm_eps(architecture.norm_epsilon)
 
 
-def _write_tokenizer(writer: GGUFWriter, path: Path, vocab_size: int) -> None:
+def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, vocab_size: int) -> None:
     """A byte-level BPE; its digits are split one by one, as llama.cpp's "starcoder" does."""
-    tokenizer = Tokenizer.from_file(str(path))
     special = {number for number, each in tokenizer.get_added_tokens_decoder().items()}
     tokens, kinds = [], []
     for number in range(vocab_size):
@@ -108,7 +105,7 @@ def _write_tokenizer(writer: GGUFWriter, path: Path, vocab_size: int) -> None:
     writer.add_tokenizer_pre("starcoder")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    merges = json.loads(path.read_text(encoding="utf-8"))["model"]["merges"]
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
     writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
     end_of_text = tokenizer.token_to_id("<|endoftext|>")
     writer.add_bos_token_id(end_of_text)

@@ -50,15 +50,15 @@ def main() -> None:
 
 def measure(engine: CTranslate2Engine, length: int, new: int) -> dict[str, tuple[float, float]]:
     """Milliseconds to the first token and to the last of `new`, after a prompt of `length`."""
-    fim = engine.format.fim
-    assert fim is not None
+    form = engine.format.form
+    assert form is not None
     source = engine.encode(inspect.getsource(argparse))
     after, before = source[: length // 4], source[length // 4 : length - 12]
     typed = engine.encode("\n    selected = item")[:8]
 
     def prompt(start: int) -> list[int]:
         """Another start each time, so that nothing of it has been computed."""
-        return [fim.prefix, fim.suffix, source[start], *after, fim.middle, *before]
+        return form.assemble(before, [source[start], *after])
 
     once(engine, prompt(0)[:40], 2)
     cold = [once(engine, prompt(run) + typed, new) for run in range(RUNS)]

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "bench": {"document", "languages", "models"},
     "commands": {
         *("server", "protocol", "bench", "convert", "engines", "models", "completion"),
-        *("languages", "settings"),
+        *("families", "languages", "settings"),
     },
     "__main__": {"commands"},
 }

@@ -112,15 +112,15 @@ def to_adapter(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "starcoder2"}, "'starcoder2' is another architecture"),
+        ({"model_type": "mamba"}, "mamba"),
         ({"activation_function": "mish"}, "activation 'mish'"),
         ({"add_cross_attention": True}, "add_cross_attention"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
         ({"vocab_size": VOCAB_SIZE + 1000}, rf"shape \[{VOCAB_SIZE}, 32\]"),
         ({"vocab_size": 4000}, f"{VOCAB_SIZE} tokens, the model only 4000|shape"),
         ({"n_positions": 64}, "wpe.weight has the shape"),
-        ({"n_layer": 3}, "no tensor 'h.2"),
-        ({"n_layer": 1}, "'h.1.* is not supported"),
+        ({"n_layer": 3}, "no tensor 'transformer.h.2"),
+        ({"n_layer": 1}, "h.1.* is not supported"),
         ({"n_head": 4}, "c_attn"),
         ({"n_head": 5}, "not a multiple"),
         ({"n_embd": "32"}, "no number 'n_embd'"),

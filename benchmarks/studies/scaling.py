@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model.gpt import GPT
 
 from model.corpus import Document, iter_documents
 from model.corpus.licences import without_header
-from model.gpt import GPT
 from model.packing import SLACK, pieces
 from model.tokenizer import load
 from model.train.checkpoints import find_checkpoint, read_progress

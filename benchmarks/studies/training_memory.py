@@ -11,8 +11,8 @@ import argparse
 import resource
 
 import torch
-
 from model.gpt import GPT, GPTConfig
+
 from model.train import TrainConfig
 from model.train.lora import add_adapters
 from model.train.optimizers import make_optimizers
