@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.random_model import SHAPES
-from model.gpt import GPT
+from model.transformer import Transformer
 
 BYTES = 1 << 30  # larger than any cache
 ROWS, WIDTH, COLUMNS = 1024, 2048, 8192  # a prompt in SantaCoder's largest matrix
@@ -53,7 +53,7 @@ def int8_operations() -> float:
 def weights(shape: str) -> int:
     """Weights that a token passes through: all but the positions."""
     with torch.device("meta"):
-        model = GPT(SHAPES[shape])
+        model = Transformer(SHAPES[shape])
     return sum(p.numel() for name, p in model.named_parameters() if "wpe" not in name)
 
 
