@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "completion": {"languages", "document"},
     "models": {"families"},
     "protocol": {"document"},
-    "engines": {"completion", "families", "models", "settings"},
+    "engines": {"completion", "families", "languages", "models", "settings"},
     "convert": {"completion", "families", "models", "engines"},
     "server": {"protocol", "completion", "engines", "models", "document", "languages", "settings"},
     "bench": {"document", "languages", "models"},

@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 #: Bytes of an element, by the names that PyTorch and safetensors agree on.
 ITEM_SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 #: Values that are rounded at a time.
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,21 +168,16 @@ class Architecture:
         shapes: dict[str, tuple[int, ...]] = {"wte.weight": (self.vocab_size, width)}
         if self.rotary is None:
             shapes["wpe.weight"] = (self.n_positions, width)
-        gate = [("mlp.c_gate", inner, width, self.mlp_bias)] if self.gated else []
         for layer in range(self.n_layer):
-            block = f"h.{layer}"
+            block, bias = f"h.{layer}", self.mlp_bias
             shapes |= self._norm(f"{block}.ln_1")
-            for name, rows, columns, bias in (
-                ("attn.c_attn", q + k + v, width, self.qkv_bias),
-                ("attn.c_proj", width, q, self.attention_output_bias),
-                *gate,
-                ("mlp.c_fc", inner, width, self.mlp_bias),
-                ("mlp.c_proj", width, inner, self.mlp_bias),
-            ):
-                shapes[f"{block}.{name}.weight"] = (rows, columns)
-                if bias:
-                    shapes[f"{block}.{name}.bias"] = (rows,)
+            shapes |= _linear(f"{block}.attn.c_attn", q + k + v, width, self.qkv_bias)
+            shapes |= _linear(f"{block}.attn.c_proj", width, q, self.attention_output_bias)
             shapes |= self._norm(f"{block}.ln_2")
+            if self.gated:
+                shapes |= _linear(f"{block}.mlp.c_gate", inner, width, bias)
+            shapes |= _linear(f"{block}.mlp.c_fc", inner, width, bias)
+            shapes |= _linear(f"{block}.mlp.c_proj", width, inner, bias)
         shapes |= self._norm("ln_f")
         if not self.tied:
             shapes["lm_head.weight"] = (self.vocab_size, width)
@@ -198,3 +193,10 @@ class Architecture:
     def parameters(self) -> int:
         """A tied head is counted once."""
         return sum(math.prod(shape) for shape in self.tensor_shapes().values())
+
+
+def _linear(name: str, rows: int, columns: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": (rows, columns)}
+    if bias:
+        shapes[f"{name}.bias"] = (rows,)
+    return shapes
