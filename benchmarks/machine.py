@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from model.gpt import GPT
 
 from benchmarks.random_model import SHAPES
+from model.transformer import Transformer
 
 BYTES = 1 << 30  # larger than any cache
 ROWS, WIDTH, COLUMNS = 1024, 2048, 8192  # a prompt in SantaCoder's largest matrix
@@ -53,7 +53,7 @@ def int8_operations() -> float:
 def weights(shape: str) -> int:
     """Weights that a token passes through: all but the positions."""
     with torch.device("meta"):
-        model = GPT(SHAPES[shape])
+        model = Transformer(SHAPES[shape])
     return sum(p.numel() for name, p in model.named_parameters() if "wpe" not in name)
 
 

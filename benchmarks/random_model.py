@@ -24,20 +24,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model.gpt import GPT, GPTConfig
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from benchmarks.to_gguf import write_gguf
+from model.checkpoint import config_json
 from model.tokenizer import SPECIAL_TOKENS, train
+from model.transformer import ModelConfig, Transformer
 from santa_lsp.convert import convert
 from santa_lsp.models.files import whole_folder
 
 SHAPES = {
-    "1.1b": GPTConfig(49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16),
-    "30m": GPTConfig(16384, n_positions=2048, n_embd=512, n_layer=8, n_head=8),
-    "mini": GPTConfig(4096, n_positions=512, n_embd=192, n_layer=4, n_head=3),
+    "1.1b": ModelConfig.santacoder(49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16),
+    "30m": ModelConfig.santacoder(16384, n_positions=2048, n_embd=512, n_layer=8, n_head=8),
+    "mini": ModelConfig.santacoder(4096, n_positions=512, n_embd=192, n_layer=4, n_head=3),
 }
 #: Characters of the standard library that the tokenizer is trained on.
 MOST_CHARACTERS = 12_000_000
@@ -72,21 +73,22 @@ def make(folder: Path, shape: str, seed: int = 0) -> RandomModel:
     return made
 
 
-def write_checkpoint(folder: Path, config: GPTConfig, seed: int = 0) -> None:
+def write_checkpoint(folder: Path, config: ModelConfig, seed: int = 0) -> None:
     """`model.safetensors` (float16), `config.json` and `tokenizer.json` in a new folder."""
-    tokenizer = train(_library(), config.vocab_size)
+    architecture = config.architecture
+    tokenizer = train(_library(), architecture.vocab_size)
     with torch.device("meta"):  # names and shapes, no memory
-        shapes = {name: tuple(each.shape) for name, each in GPT(config).named_parameters()}
+        shapes = {name: tuple(each.shape) for name, each in Transformer(config).named_parameters()}
     generator = np.random.default_rng(seed)
     tensors = {}
     for name, shape in tqdm(shapes.items(), desc="random weights", unit="tensor"):
         array = _random(name, shape, generator)
-        if name.endswith("wte.weight"):
-            array[_unwanted(tokenizer, config.vocab_size)] *= UNWANTED
-        tensors[name] = array.astype(np.float16)
+        if name == "wte.weight":
+            array[_unwanted(tokenizer, architecture.vocab_size)] *= UNWANTED
+        tensors[f"transformer.{name}"] = array.astype(np.float16)
     with whole_folder(folder) as new:
         save_file(tensors, new / "model.safetensors", metadata={"format": "pt"})
-        (new / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+        (new / "config.json").write_text(json.dumps(config_json(config), indent=2) + "\n")
         tokenizer.save(str(new / "tokenizer.json"))
 
 
@@ -105,7 +107,7 @@ def _library() -> Iterator[str]:
 
 def _random(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Layers keep the size of their inputs; norms and biases all matter."""
-    if ".ln_" in name and name.endswith("weight"):
+    if "ln_" in name and name.endswith("weight"):
         return 1 + 0.1 * generator.standard_normal(shape, np.float32)
     if len(shape) == 1:
         return 0.05 * generator.standard_normal(shape, np.float32)

@@ -14,21 +14,25 @@ import time
 import torch
 from tqdm import tqdm
 
-from model.gpt import GPT, GPTConfig
 from model.train import TrainConfig
 from model.train.optimizers import make_optimizers
 from model.train.speed import flops_per_token, peak_flops
+from model.transformer import ModelConfig, Transformer
 
 SIZES = {
-    "2.5M": GPTConfig(vocab_size=4096, n_positions=512, n_embd=192, n_layer=4, n_head=3),
-    "6M": GPTConfig(vocab_size=4096, n_positions=512, n_embd=256, n_layer=8, n_head=4),
-    "30M": GPTConfig(vocab_size=16384, n_positions=512, n_embd=512, n_layer=8, n_head=8),
+    "2.5M": ModelConfig.santacoder(
+        vocab_size=4096, n_positions=512, n_embd=192, n_layer=4, n_head=3
+    ),
+    "6M": ModelConfig.santacoder(vocab_size=4096, n_positions=512, n_embd=256, n_layer=8, n_head=4),
+    "30M": ModelConfig.santacoder(
+        vocab_size=16384, n_positions=512, n_embd=512, n_layer=8, n_head=8
+    ),
 }
 ROWS, LENGTH = 8, 512
 
 
 def seconds_of_step(
-    config: GPTConfig,
+    config: ModelConfig,
     precision: torch.dtype,
     compiled: bool,
     optimizer: str,
@@ -36,12 +40,12 @@ def seconds_of_step(
     least: float,
 ) -> float:
     """The best of the steps that `least` seconds have room for, after one to warm up."""
-    model = GPT(config)
+    model = Transformer(config)
     if compiled:
-        for block in model.transformer["h"]:
+        for block in model.h:
             block.compile()
     optimizers = make_optimizers(model, TrainConfig(optimizer=optimizer))
-    ids = torch.randint(0, config.vocab_size, (ROWS, LENGTH + 1))
+    ids = torch.randint(0, config.architecture.vocab_size, (ROWS, LENGTH + 1))
     documents = (torch.arange(LENGTH) // 100).expand(ROWS, LENGTH) if masks else None
     times: list[float] = []
     while len(times) < 3 or sum(times[1:]) < least:
@@ -83,7 +87,7 @@ def main() -> None:
             config, precision, compiled == "yes", optimizer, masks == "yes", arguments.seconds
         )
         tokens = ROWS * LENGTH / seconds
-        share = tokens * flops_per_token(config, LENGTH) / peak_flops(cpu, precision)
+        share = tokens * flops_per_token(config.architecture, LENGTH) / peak_flops(cpu, precision)
         name = str(precision).removeprefix("torch.")
         rows.append((size, name, compiled, optimizer, masks, f"{tokens:.0f}", f"{share:.0%}"))
     print(f"{torch.get_num_threads()} threads")

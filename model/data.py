@@ -3,9 +3,9 @@
     python -m model.data CORPUS DATA --tokenizer tokenizer.json --n-positions 1024 --fim-rate 0.9
 
 CORPUS is a folder written by model.corpus, or any folder of source files. DATA holds
-`train-NNNNN.npy.zst` and `val-LANGUAGE.npy.zst` (zstandard of NumPy's format, uint16
-[rows, n_positions + 1]; a row is the input and, shifted by one, the target), `tokenizer.json`, and
-`data.json`, which says how they were made. Every train file is a fair sample of the corpus and
+`train-NNNNN.npy.zst` and `val-LANGUAGE.npy.zst` (zstandard of NumPy's format, uint16, or uint32 for
+more than 65,536 tokens, [rows, n_positions + 1]; a row is the input and, shifted by one, the
+target), `tokenizer.json`, and `data.json`, which says how they were made. Every train file is a fair sample of the corpus and
 stays far under 50 MB: any of them may be left out, as when they travel to another machine.
 """
 
@@ -19,7 +19,7 @@ import shutil
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,9 +31,9 @@ from tqdm import tqdm
 from model.corpus import CorpusError, Document, iter_documents
 from model.corpus.filters import is_documented
 from model.fim import FimConfig
-from model.packing import PackConfig, Packer, examples_of, special_ids
+from model.packing import PackConfig, Packer, examples_of
 from model.rows import DESCRIPTION, DataError, write_rows
-from model.tokenizer import TokenizerError, load
+from model.tokenizer import SpecialIds, TokenizerError, load, special_ids
 from santa_lsp.models.files import replaced_folder
 
 #: The weight of documents that explain themselves (`model.corpus.filters.is_documented`).
@@ -91,23 +91,26 @@ class _Passes:
 
 
 _worker_tokenizer: Tokenizer
+_worker_special: SpecialIds
 
 
-def _start_worker(tokenizer_path: Path) -> None:
-    global _worker_tokenizer
+def _start_worker(tokenizer_path: Path, metadata: Mapping[str, Any]) -> None:
+    global _worker_tokenizer, _worker_special
     _worker_tokenizer = load(tokenizer_path)
+    _worker_special = special_ids(_worker_tokenizer, metadata)
 
 
 def _work(job: tuple[Document, PackConfig, int]) -> tuple[Document, list[list[int]]]:
     document, config, epoch = job
-    return document, examples_of(document, _worker_tokenizer, config, epoch)
+    return document, examples_of(document, _worker_tokenizer, _worker_special, config, epoch)
 
 
 class _Shards:
     """Writes training rows into files of `SHARD_TOKENS`; `files` describes each."""
 
-    def __init__(self, folder: Path, n_positions: int) -> None:
-        self._folder, self._rows = folder, list[list[int]]()
+    def __init__(self, folder: Path, n_positions: int, vocab_size: int) -> None:
+        self._folder, self._vocab_size = folder, vocab_size
+        self._rows: list[list[int]] = []
         self._most = max(1, SHARD_TOKENS // (n_positions + 1))
         self.files: dict[str, dict[str, Any]] = {}
 
@@ -122,7 +125,8 @@ class _Shards:
 
     def _write(self) -> None:
         name = f"train-{len(self.files):05}.npy.zst"
-        self.files[name] = write_rows(self._folder / name, self._rows[: self._most])
+        rows = self._rows[: self._most]
+        self.files[name] = write_rows(self._folder / name, rows, self._vocab_size)
         del self._rows[: self._most]
 
 
@@ -137,21 +141,20 @@ def pack(
     if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
         raise DataError(f"{out} holds something other than packed data: give another folder")
     tokenizer = load(tokenizer_path)
-    if tokenizer.get_vocab_size() > 2**16:
-        raise DataError(f"{tokenizer_path} has over {2**16} tokens, more than rows can hold")
-    form, end_of_text = special_ids(tokenizer)
-    new_packer = partial(Packer, config.n_positions, form.pad, end_of_text)
+    vocab_size = tokenizer.get_vocab_size()
+    special = special_ids(tokenizer, config.metadata)
+    new_packer = partial(Packer, config.n_positions, special.form.pad, special.end_of_text)
     with replaced_folder(out) as new:
         shutil.copyfile(tokenizer_path, new / "tokenizer.json")
         passes = _Passes(documents, config)
-        with multiprocessing.Pool(jobs, _start_worker, (tokenizer_path,)) as pool:
+        with multiprocessing.Pool(jobs, _start_worker, (tokenizer_path, config.metadata)) as pool:
             work = pool.imap(_work, passes, chunksize=16)
             total = round(len(documents) * config.epochs) if isinstance(documents, Sized) else None
             bar = tqdm(work, desc="pack", unit=" documents", total=total)
-            files, tokens = _write_rows(bar, new_packer, new, config)
+            files, tokens = _write_rows(bar, new_packer, new, config, vocab_size)
         description = {
             "n_positions": config.n_positions,
-            "vocab_size": tokenizer.get_vocab_size(),
+            "vocab_size": vocab_size,
             "documents": dict(passes.documents),
             "held_out_documents": dict(passes.held_out),
             "tokens": tokens,
@@ -167,9 +170,10 @@ def _write_rows(
     new_packer: Callable[[], Packer],
     folder: Path,
     config: PackConfig,
+    vocab_size: int,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     """Pack the examples of documents; returns descriptions of the files, and tokens by language."""
-    shards, packer = _Shards(folder, config.n_positions), new_packer()
+    shards, packer = _Shards(folder, config.n_positions, vocab_size), new_packer()
     held_out: dict[str, list[list[int]]] = {}  # examples by language
     tokens: Counter[str] = Counter()
     for document, examples in work:
@@ -188,7 +192,7 @@ def _write_rows(
         packer = new_packer()
         rows = [row for ids in examples for row in packer.add(ids)] + list(packer.flush())
         name = f"val-{language}.npy.zst"
-        files[name] = write_rows(folder / name, rows)
+        files[name] = write_rows(folder / name, rows, vocab_size)
     return files, dict(tokens)
 
 

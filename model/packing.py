@@ -4,7 +4,8 @@ A document is cut at line ends into pieces that fit a row, so no example is torn
 ends with end-of-text, which appears nowhere else, and the next one starts after it. The one
 exception, a piece of a longer document that was left as it is, has no end-of-text and is always the
 last example of its row. Rows are filled up with `<fim-pad>`, which carries no loss and appears only
-at their end. Special ids never come from text.
+at their end. Special ids never come from text. santa_lsp.families.forms has these tokens of other
+families.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from model.corpus import Document
 from model.corpus.licences import without_header
 from model.fim import FimConfig, example
-from model.rows import DataError
-from santa_lsp.families.forms import PromptForm, find_form, find_stop_tokens
+from model.tokenizer import SpecialIds
 from santa_lsp.families.prompt import path_comment
 
 #: Room for the FIM tokens, end-of-text, and the tokens that cutting inside a word adds.
@@ -42,6 +43,8 @@ class PackConfig:
     shortest_piece: int = 0
     #: Factors on `epochs` by language, by package, and for `model.data.DOCUMENTED`; they multiply.
     weights: Mapping[str, float] = field(default_factory=dict)
+    #: The prompts of the model that is trained, for santa_lsp.families.forms; else by its tokens.
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.n_positions <= SLACK:
@@ -107,31 +110,17 @@ def pieces(
     yield text[start:], True
 
 
-def special_ids(tokenizer: Tokenizer) -> tuple[PromptForm, int]:
-    """A tokenizer's prompt form and its end-of-text. Raises DataError without them."""
-    form = find_form(tokenizer.token_to_id, {})
-    stop_tokens = find_stop_tokens(tokenizer.token_to_id, {}, form)
-    if form is None or not stop_tokens:
-        raise DataError(
-            "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
-        )
-    end_of_text = tokenizer.token_to_id(stop_tokens[0])
-    assert end_of_text is not None  # find_stop_tokens names tokens that are there
-    return form, end_of_text
-
-
 def examples_of(
-    document: Document, tokenizer: Tokenizer, config: PackConfig, epoch: int
+    document: Document, tokenizer: Tokenizer, special: SpecialIds, config: PackConfig, epoch: int
 ) -> list[list[int]]:
     """Token ids of a document's examples; each epoch is cut differently."""
-    form, end_of_text = special_ids(tokenizer)
 
     def encode(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     rng = random.Random(f"{config.seed}:{epoch}:{document.package}:{document.path}")
-    longest = config.n_positions + 1 - SLACK
+    longest = config.n_positions + 1 - SLACK - len(special.start)
     if config.fim.path_comment:
         longest -= len(encode(path_comment(document.language, document.path)))
 
@@ -140,8 +129,18 @@ def examples_of(
             return longest
         return round(math.exp(rng.uniform(math.log(config.shortest_piece), math.log(longest))))
 
-    language, path = document.language, document.path
-    return [
-        example(text, language, path, encode, form, end_of_text, config.fim, rng, ends)
-        for text, ends in pieces(without_header(document.text), tokenizer, length)
-    ]
+    examples = []
+    for text, ends in pieces(without_header(document.text), tokenizer, length):
+        ids = example(
+            text,
+            document.language,
+            document.path,
+            encode,
+            special.form,
+            special.end_of_text,
+            config.fim,
+            rng,
+            ends,
+        )
+        examples.append([*special.start, *ids])
+    return examples

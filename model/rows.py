@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-Rows = NDArray[np.uint16]  # [rows, n_positions + 1]
+Rows = NDArray[np.uint16] | NDArray[np.uint32]  # [rows, n_positions + 1]
 
 DESCRIPTION = "data.json"
 COMPRESSION = 6  # of zstandard
@@ -25,10 +25,10 @@ class DataError(Exception):
     """Packed data are missing, damaged or too small. The message names the remedy."""
 
 
-def write_rows(path: Path, rows: list[list[int]]) -> dict[str, Any]:
+def write_rows(path: Path, rows: list[list[int]], vocab_size: int) -> dict[str, Any]:
     """Write rows to a compressed file; return its number of rows, size and SHA-256."""
     buffer = io.BytesIO()
-    np.save(buffer, np.array(rows, dtype=np.uint16))
+    np.save(buffer, np.array(rows, dtype=np.uint16 if vocab_size <= 2**16 else np.uint32))
     content = zstandard.ZstdCompressor(level=COMPRESSION).compress(buffer.getvalue())
     path.write_bytes(content)
     return {

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
+from santa_lsp.families.forms import PromptForm, find_form, find_stop_tokens
 from santa_lsp.models.files import write_whole
 
 if TYPE_CHECKING:
@@ -58,6 +60,38 @@ def load(path: Path) -> Tokenizer:
         raise TokenizerError(f"the tokenizer {path} cannot be read: {error}") from error
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """The ids in a row that come from no text."""
+
+    form: PromptForm
+    end_of_text: int
+    start: tuple[int, ...]  # of an example, in models whose prompts start with a token
+
+
+def special_ids(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> SpecialIds:
+    """Of a tokenizer, and of what the model's files say of its prompts (see santa_lsp.families.forms).
+
+    From now on the tokenizer spells them as text where a text has them. Raises TokenizerError when it
+    has none.
+    """
+    try:
+        form = find_form(tokenizer.token_to_id, metadata)
+    except ValueError as error:
+        raise TokenizerError(str(error)) from error
+    stop_tokens = find_stop_tokens(tokenizer.token_to_id, metadata, form)
+    if form is None or not stop_tokens:
+        raise TokenizerError(
+            "the tokenizer has no fill-in-the-middle tokens; train one with model.tokenizer"
+        )
+    # Qwen's are not marked as special, and would be found in text.
+    tokenizer.add_special_tokens(list(stop_tokens))
+    end_of_text = tokenizer.token_to_id(stop_tokens[0])
+    assert end_of_text is not None  # find_stop_tokens names tokens that are there
+    start = tokenizer.token_to_id(metadata.get("bos_token") or "")
+    return SpecialIds(form, end_of_text, () if start is None else (start,))
 
 
 def _sample(documents: Iterable[Document], characters: int) -> Iterator[str]:

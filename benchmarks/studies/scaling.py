@@ -19,14 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model.gpt import GPT
 
+from model.checkpoint import load_model
 from model.corpus import Document, iter_documents
 from model.corpus.licences import without_header
 from model.packing import SLACK, pieces
 from model.tokenizer import load
 from model.train.checkpoints import find_checkpoint, read_progress
 from model.train.speed import flops_per_token
+from model.transformer import Transformer
 from santa_lsp.families.prompt import path_comment
 
 #: FLOPs that are asked about: half an hour, three hours and a day of a GPU at 300 TFLOP/s.
@@ -53,10 +54,10 @@ class Point:
 def point_of(run: Path, documents: list[Document]) -> Point:
     """Reads the run's checkpoint."""
     checkpoint = find_checkpoint(run)
-    model = GPT.load(checkpoint).eval()
+    model = load_model(checkpoint).eval()
     tokenizer = load(checkpoint / "tokenizer.json")
     progress = read_progress(checkpoint)
-    length = model.config.n_positions
+    length = model.config.architecture.n_positions
     tokens = progress.step * progress.config.batch_size * length
     bits = {}
     for language in sorted({document.language for document in documents}):
@@ -74,12 +75,12 @@ def point_of(run: Path, documents: list[Document]) -> Point:
                 bytes_seen += len(piece.encode())
                 tokens_seen += len(ids)
         bits[language] = nats / bytes_seen / math.log(2)
-    flops = tokens * flops_per_token(model.config, length)
+    flops = tokens * flops_per_token(model.config.architecture, length)
     return Point(run.name, model.parameter_count(), tokens, flops, bits)
 
 
 @torch.inference_mode()
-def _nats(model: GPT, lead: list[int], ids: list[int]) -> float:
+def _nats(model: Transformer, lead: list[int], ids: list[int]) -> float:
     """Of `ids` after `lead`; without a lead the first one is free."""
     row = torch.tensor([[*lead, *ids]])
     targets = row[:, 1:].clone()

@@ -11,16 +11,22 @@ import argparse
 import resource
 
 import torch
-from model.gpt import GPT, GPTConfig
 
 from model.train import TrainConfig
 from model.train.lora import add_adapters
 from model.train.optimizers import make_optimizers
+from model.transformer import ModelConfig, Transformer
 
 SIZES = {
-    "30M": GPTConfig(vocab_size=16384, n_positions=1024, n_embd=512, n_layer=8, n_head=8),
-    "124M": GPTConfig(vocab_size=49280, n_positions=2048, n_embd=768, n_layer=12, n_head=12),
-    "1.1B": GPTConfig(vocab_size=49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16),
+    "30M": ModelConfig.santacoder(
+        vocab_size=16384, n_positions=1024, n_embd=512, n_layer=8, n_head=8
+    ),
+    "124M": ModelConfig.santacoder(
+        vocab_size=49280, n_positions=2048, n_embd=768, n_layer=12, n_head=12
+    ),
+    "1.1B": ModelConfig.santacoder(
+        vocab_size=49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16
+    ),
 }
 #: Weights, gradients and AdamW's two moments, all float32.
 BYTES_OF_TRAINED, BYTES_OF_FROZEN = 16, 4
@@ -40,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     empty = peak_bytes()
     config = SIZES[arguments.size]
-    model = GPT(config)
+    model = Transformer(config)
     model.recompute = True
     settings = TrainConfig(lora_rank=16 if arguments.lora else 0)
     if arguments.lora:
@@ -48,7 +54,7 @@ def main() -> None:
     optimizers = make_optimizers(model, settings)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = model.parameter_count() - trained
-    ids = torch.randint(0, config.vocab_size, (1, arguments.length + 1))
+    ids = torch.randint(0, config.architecture.vocab_size, (1, arguments.length + 1))
     for _ in range(2):
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(ids[:, :-1], ids[:, 1:])

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from model.rows import DESCRIPTION
+from model.tokenizer import TokenizerError, load, special_ids
 from model.train.errors import TrainError
 from model.train.initial import Initial
 
@@ -17,6 +18,8 @@ MOST_EPOCHS = 12
 ENOUGH_TOKENS = 2_000_000
 #: Like an editor's: most cuts in lines, nearly every example cut.
 FIM_RATE, LINE_RATE = 0.9, 0.8
+#: SantaCoder's, of models that are served in SPM order; others keep to their own order.
+SPM_RATE = 0.5
 #: Tokens of a row at most: attention's memory grows with its square.
 LONGEST_ROW = 2048
 #: One file in this many is held out, to watch the loss on.
@@ -37,18 +40,30 @@ def pack_sources(folder: Path, data: Path, tokenizer: Path, initial: Initial, se
     from model.data import pack
     from model.fim import FimConfig
     from model.packing import PackConfig
+    from santa_lsp.convert.metadata import said_by_card
+    from santa_lsp.families.forms import SPM
 
     try:
         documents = list(iter_documents(folder))
     except CorpusError as error:
         raise TrainError(f"--data {folder}: {error}") from error
-    model = initial.model.config
+    model, metadata = initial.model.config, said_by_card(initial.card)
+    try:
+        form = special_ids(load(tokenizer), metadata).form
+    except TokenizerError as error:
+        raise TrainError(f"--init-from: {error}") from error
     config = PackConfig(
         n_positions=min(model.architecture.n_positions, LONGEST_ROW),
-        fim=FimConfig(FIM_RATE, line_rate=LINE_RATE, path_comment=model.path_comment),
+        fim=FimConfig(
+            FIM_RATE,
+            spm_rate=SPM_RATE if form.order == SPM else 0,
+            line_rate=LINE_RATE,
+            path_comment=model.path_comment,
+        ),
         seed=seed,
         epochs=_epochs([document.text for document in documents], tokenizer),
         validation_stride=VALIDATION_STRIDE,
+        metadata=metadata,
     )
     pack(documents, tokenizer, data, config, multiprocessing.cpu_count())
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.packing import special_ids
-from model.rows import DataError, TokenRows
+from model.rows import TokenRows
+from model.tokenizer import TokenizerError, special_ids
 from model.tokenizer import load as load_tokenizer
 from model.train.batches import Batch, Batches
 from model.train.checkpoints import Progress, load_optimizers, read_progress, save_checkpoint
@@ -47,9 +47,11 @@ class Trainer:
         self.tokenizer_path = data / "tokenizer.json"
         self.tokenizer = load_tokenizer(self.tokenizer_path)
         try:
-            self.form, end_of_text = special_ids(self.tokenizer)
-        except DataError as error:
+            metadata = self.rows.description["pack"].get("metadata", {})
+            special = special_ids(self.tokenizer, metadata)
+        except TokenizerError as error:
             raise TrainError(f"{self.tokenizer_path}: {error}") from error
+        self.form, end_of_text = special.form, special.end_of_text
         self.batches = Batches(self.rows, self.form.pad, end_of_text, config, self.world)
         torch.manual_seed(config.seed)
         self.model = initial or Transformer(
