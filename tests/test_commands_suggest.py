@@ -30,7 +30,7 @@ def test_models_are_ordered_by_the_time_of_a_key_on_this_machine() -> None:
     assert found[0].key_ms == pytest.approx(48 / 500 * 1000 + 16 / 100 * 1000)
     assert found[0].verdict(300) == "answers in time"
     assert "slow" in found[0].verdict(100)
-    assert "--engine" in found[0].verdict(50)
+    assert "GPU" in found[0].verdict(50)
 
 
 def test_a_model_that_does_not_fit_the_memory_is_not_measured() -> None:

@@ -112,7 +112,7 @@ def to_adapter(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "mamba"}, "mamba"),
+        ({"model_type": "mamba"}, "state-space layers"),
         ({"activation_function": "mish"}, "activation 'mish'"),
         ({"add_cross_attention": True}, "add_cross_attention"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),

@@ -183,7 +183,7 @@ def test_a_window_that_is_switched_off_bounds_nothing(tmp_path: Path) -> None:
     assert "n_positions_note" not in card
 
 
-ELSEWHERE = r"llama\.cpp's and give santa-lsp its address with --engine URL"
+ELSEWHERE = r"an inference server such as llama\.cpp's can serve it"
 
 
 @pytest.mark.parametrize(

@@ -302,9 +302,9 @@ def test_files_beside_a_gguf_file_are_not_its_own(llama_file: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"general__architecture": "gemma3"}, r"'gemma3' is another.*--engine URL"),
-        ({"llama__expert_count": 8}, r"mixture of experts.*--engine URL"),
-        ({"llama__rope__scaling__type": "yarn"}, r"'yarn'.*--engine URL"),
+        ({"general__architecture": "gemma3"}, r"'gemma3' is another.*an inference server"),
+        ({"llama__expert_count": 8}, r"mixture of experts.*an inference server"),
+        ({"llama__rope__scaling__type": "yarn"}, r"'yarn'.*an inference server"),
         ({"llama__block_count": 3}, r"no tensor 'blk\.2\.attn_norm\.weight'"),
         ({"llama__block_count": 1}, r"a tensor 'blk\.1\.attn_k\.weight', which is not"),
         ({"llama__block_count": None}, "no number 'num_hidden_layers'"),

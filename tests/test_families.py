@@ -278,5 +278,5 @@ def test_factors_of_llama_3_are_recognised() -> None:
     ],
 )
 def test_gguf_files_that_cannot_be_held_are_refused(ask: Callable[[], object], words: str) -> None:
-    with pytest.raises(FamilyError, match=f"{words}.*--engine URL"):
+    with pytest.raises(FamilyError, match=f"{words}.*an inference server"):
         ask()

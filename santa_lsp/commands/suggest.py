@@ -51,7 +51,7 @@ class Suggestion:
             return "answers in time"
         if self.key_ms <= 3 * budget_ms:
             return "slow: answers after a pause"
-        return "too slow here: serve it on a GPU, with --engine URL"
+        return "too slow here: it needs a GPU"
 
 
 def suggest(

@@ -16,7 +16,7 @@ from santa_lsp.families.architecture import (
 from santa_lsp.families.family import Config
 
 _ALTERNATIVE = (
-    "serve it with a server such as llama.cpp's and give santa-lsp its address with --engine URL"
+    "an inference server such as llama.cpp's can serve it"
 )
 #: transformers' other names of an activation.
 _ACTIVATIONS: dict[str, Activation] = {
