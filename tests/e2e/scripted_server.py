@@ -1,8 +1,8 @@
 """The real server with a scripted engine: says one text everywhere, as slowly as it is told.
 
 `SANTA_SAYS` is the text, `SANTA_PAUSE` the seconds between two characters, `SANTA_PREPARED` a file
-for what is prepared; the command line is that of `santa-lsp`. For tests in editors, where what is
-said must be certain.
+for what is prepared, `SANTA_LANGUAGES` the languages that it knows (empty: all); the command line
+is that of `santa-lsp`. For tests in editors, where what is said must be certain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class SlowEngine(ScriptedEngine):
-    """Waits before each character."""
+    """Waits before each character; knows the languages of `SANTA_LANGUAGES`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        named = os.environ.get("SANTA_LANGUAGES", "python java javascript")
+        self.languages = tuple(named.split())
 
     def generate(
         self,
@@ -47,13 +52,16 @@ def scripted_engine(settings: Settings) -> SlowEngine:
     return SlowEngine(os.environ["SANTA_SAYS"])
 
 
-def program(folder: Path, text: str, pause: float = 0) -> Path:
+def program(
+    folder: Path, text: str, pause: float = 0, languages: str = "python java javascript"
+) -> Path:
     """A program in a folder that takes `santa-lsp`'s place; the file `prepared` beside it has the
     last text that was prepared."""
     file = folder / "scripted-santa-lsp"
     quoted = "'" + text.replace("'", "'\\''") + "'"
     file.write_text(
         f"#!/bin/sh\nexport SANTA_SAYS={quoted} SANTA_PAUSE={pause} PYTHONPATH={ROOT}\n"
+        f"export SANTA_LANGUAGES='{languages}'\n"
         f'export SANTA_PREPARED="{folder}/prepared"\n'
         f'exec "{sys.executable}" -m tests.e2e.scripted_server "$@"\n'
     )

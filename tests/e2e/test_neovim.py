@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from santa_lsp.models import embedded_directory
+from tests.e2e import scripted_server
 from tests.support.neovim import PLUGIN, ROOT, Neovim
 
 pytestmark = pytest.mark.editor
@@ -366,6 +367,17 @@ def test_an_env_file_stays_silent(display: dict[str, object], tmp_path: Path) ->
 
         editor.wait("reason", told_why)
         assert editor.suggestion() == ""
+
+
+@pytest.mark.parametrize("name", ["main.go", "lib.rs", "app.ts", "main.cpp"])
+def test_a_model_of_many_languages_needs_no_setting(tmp_path: Path, name: str) -> None:
+    program = scripted_server.program(tmp_path, "value;", languages="")
+    cmd = [str(program), "--stdio"]
+    with Neovim(folder=tmp_path, cmd=cmd, **DISPLAYS["0.12"]) as editor:
+        editor.open(name, "x = \n")
+        editor.type("1GA")
+        editor.type("y =")
+        assert "value;" in editor.shown()
 
 
 def test_the_server_is_started_again_once(display: dict[str, object], tmp_path: Path) -> None:

@@ -24,10 +24,16 @@ def opened(window: Callable[..., Editor], tmp_path: Path) -> Opener:
     """Open a file with a text in it, before a server that says `says`."""
 
     def open_file(
-        text: str, says: str, *, name: str = "file.py", pause: float = 0, **settings: Any
+        text: str,
+        says: str,
+        *,
+        name: str = "file.py",
+        pause: float = 0,
+        languages: str = "python java javascript",
+        **settings: Any,
     ) -> Editor:
         (tmp_path / name).write_bytes(text.encode())
-        program = scripted_server.program(tmp_path, says, pause)
+        program = scripted_server.program(tmp_path, says, pause, languages)
         editor = window({"santa.interpreter": None, "santa.server.path": str(program), **settings})
         editor.open(tmp_path, tmp_path / name)
         return editor
@@ -45,6 +51,13 @@ def test_word_by_word(opened: Opener) -> None:
     assert editor.saved() == b"import os\npath = os"
     editor.press("Tab")
     assert editor.saved() == b"import os\npath = os.path.join(a, b)"
+
+
+@pytest.mark.parametrize("name", ["main.go", "lib.rs", "app.ts", "main.cpp"])
+def test_a_model_of_many_languages_needs_no_setting(opened: Opener, name: str) -> None:
+    editor = opened("let x =\n", says=" value;", name=name, languages="")
+    editor.type("y =")
+    assert editor.suggestion() == " value;"
 
 
 def test_line_by_line(opened: Opener) -> None:

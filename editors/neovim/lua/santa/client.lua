@@ -111,8 +111,8 @@ local function client_config(cmd, buf)
       end, display.before_reply)
     end,
     root_dir = vim.fs.root(buf, '.git'),
-    init_options = config.options.settings,
-    settings = { santa = config.options.settings },
+    init_options = config.server_settings(),
+    settings = { santa = config.server_settings() },
     capabilities = capabilities(),
     handlers = {
       ['santa/status'] = function(_, result)

@@ -75,6 +75,16 @@ function M.set(given)
   M.options, M.is_set = options, true
 end
 
+--- The server's settings, with the file types that the user has chosen.
+---@return table
+function M.server_settings()
+  local settings = M.options.settings
+  if M.options.filetypes == 'auto' or settings.languages then
+    return settings
+  end
+  return vim.tbl_extend('force', settings, { languages = M.options.filetypes })
+end
+
 ---@param filetype string
 ---@return boolean
 function M.wants(filetype)
