@@ -20,13 +20,9 @@ from model.train.speed import flops_per_token, peak_flops
 from model.transformer import ModelConfig, Transformer
 
 SIZES = {
-    "2.5M": ModelConfig.santacoder(
-        vocab_size=4096, n_positions=512, n_embd=192, n_layer=4, n_head=3
-    ),
-    "6M": ModelConfig.santacoder(vocab_size=4096, n_positions=512, n_embd=256, n_layer=8, n_head=4),
-    "30M": ModelConfig.santacoder(
-        vocab_size=16384, n_positions=512, n_embd=512, n_layer=8, n_head=8
-    ),
+    "2.5M": ModelConfig.santacoder(4096, 512, n_embd=192, n_layer=4, n_head=3),
+    "6M": ModelConfig.santacoder(4096, 512, n_embd=256, n_layer=8, n_head=4),
+    "30M": ModelConfig.santacoder(16384, 512, n_embd=512, n_layer=8, n_head=8),
 }
 ROWS, LENGTH = 8, 512
 

@@ -5,8 +5,9 @@
 CORPUS is a folder written by model.corpus, or any folder of source files. DATA holds
 `train-NNNNN.npy.zst` and `val-LANGUAGE.npy.zst` (zstandard of NumPy's format, uint16, or uint32 for
 more than 65,536 tokens, [rows, n_positions + 1]; a row is the input and, shifted by one, the
-target), `tokenizer.json`, and `data.json`, which says how they were made. Every train file is a fair sample of the corpus and
-stays far under 50 MB: any of them may be left out, as when they travel to another machine.
+target), `tokenizer.json`, and `data.json`, which says how they were made. Every train file is a
+fair sample of the corpus and stays under 50 MB: any of them may be left out, as when they travel to
+another machine.
 """
 
 from __future__ import annotations

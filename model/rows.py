@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-Rows = NDArray[np.uint16] | NDArray[np.uint32]  # [rows, n_positions + 1]
+Rows = NDArray[np.unsignedinteger]  # uint16 or uint32 [rows, n_positions + 1]
 
 DESCRIPTION = "data.json"
 COMPRESSION = 6  # of zstandard

@@ -72,10 +72,10 @@ class SpecialIds:
 
 
 def special_ids(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> SpecialIds:
-    """Of a tokenizer, and of what the model's files say of its prompts (see santa_lsp.families.forms).
+    """Of a tokenizer whose model's files say `metadata`, for santa_lsp.families.forms.
 
-    From now on the tokenizer spells them as text where a text has them. Raises TokenizerError when it
-    has none.
+    From now on the tokenizer takes what spells them in a text for text. Raises TokenizerError when
+    it has none.
     """
     try:
         form = find_form(tokenizer.token_to_id, metadata)

@@ -18,15 +18,9 @@ from model.train.optimizers import make_optimizers
 from model.transformer import ModelConfig, Transformer
 
 SIZES = {
-    "30M": ModelConfig.santacoder(
-        vocab_size=16384, n_positions=1024, n_embd=512, n_layer=8, n_head=8
-    ),
-    "124M": ModelConfig.santacoder(
-        vocab_size=49280, n_positions=2048, n_embd=768, n_layer=12, n_head=12
-    ),
-    "1.1B": ModelConfig.santacoder(
-        vocab_size=49280, n_positions=2048, n_embd=2048, n_layer=24, n_head=16
-    ),
+    "30M": ModelConfig.santacoder(16384, 1024, n_embd=512, n_layer=8, n_head=8),
+    "124M": ModelConfig.santacoder(49280, 2048, n_embd=768, n_layer=12, n_head=12),
+    "1.1B": ModelConfig.santacoder(49280, 2048, n_embd=2048, n_layer=24, n_head=16),
 }
 #: Weights, gradients and AdamW's two moments, all float32.
 BYTES_OF_TRAINED, BYTES_OF_FROZEN = 16, 4

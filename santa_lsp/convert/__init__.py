@@ -14,7 +14,6 @@ from santa_lsp.completion.engine import EngineError, Limits, Stop
 from santa_lsp.convert.card import prompt_of, write_card
 from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
-from santa_lsp.convert.specification import build_spec
 from santa_lsp.models.files import whole_folder
 
 __all__ = ["QUANTIZATIONS", "ConvertError", "convert", "require_quantization"]
@@ -71,6 +70,9 @@ def _write_weights(
     on_progress: Callable[[int, int], None],
 ) -> None:
     """The quantized model, which is in memory no longer than this takes. Raises ConvertError."""
+    # Late: training reads checkpoints on machines without CTranslate2.
+    from santa_lsp.convert.specification import build_spec
+
     done, total = 0, len(checkpoint.tensors)
 
     def on_read() -> None:

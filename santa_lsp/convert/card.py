@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 
 from santa_lsp.convert.checkpoint import Checkpoint
 from santa_lsp.convert.errors import ConvertError
-from santa_lsp.convert.specification import state_bytes_per_token
 from santa_lsp.families.forms import PromptForm, find_form, find_stop_tokens
 
 
@@ -43,6 +42,9 @@ def write_card(
     description: Mapping[str, object],
 ) -> None:
     """Write the card, with the sha256 of each file that is there. Raises ConvertError."""
+    # Late: training reads checkpoints on machines without CTranslate2.
+    from santa_lsp.convert.specification import state_bytes_per_token
+
     form, stop_tokens = prompt_of(checkpoint)
     architecture = checkpoint.architecture
     card = {

@@ -9,14 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, processors
+from tokenizers import AddedToken, Tokenizer, models, processors
 
 from model import data, packing
+from model.corpus import Document
 from model.fim import FimConfig
 from model.packing import PackConfig, Packer
 from model.rows import DataError, TokenRows
+from model.tokenizer import load, special_ids
 from santa_lsp.families.forms import FIM_PREFIX
 from tests.model.conftest import documents
+
+
+def examples_of(
+    document: Document, tokenizer: Tokenizer, config: PackConfig, epoch: int = 0
+) -> list[list[int]]:
+    special = special_ids(tokenizer, config.metadata)
+    return packing.examples_of(document, tokenizer, special, config, epoch)
 
 
 def test_every_text_is_in_the_rows_once(
@@ -45,7 +54,7 @@ def test_the_number_of_processes_changes_nothing(tokenizer_path: Path, tmp_path:
 def test_epochs_are_cut_differently(tokenizer_path: Path, small_tokenizer: Tokenizer) -> None:
     config = PackConfig(64, FimConfig(fim_rate=1), 0, 2)
     first, second = (
-        packing.examples_of(documents()[0], small_tokenizer, config, epoch) for epoch in (0, 1)
+        examples_of(documents()[0], small_tokenizer, config, epoch) for epoch in (0, 1)
     )
     assert first != second
 
@@ -96,7 +105,8 @@ def test_a_language_with_twice_the_weight_gives_twice_the_tokens(
 
 def test_examples_can_be_told_apart(packed: Path, small_tokenizer: Tokenizer) -> None:
     """As the module says: end-of-text ends every example but the last of a row; padding follows."""
-    form, end_of_text = packing.special_ids(small_tokenizer)
+    special = special_ids(small_tokenizer, {})
+    form, end_of_text = special.form, special.end_of_text
     fim_prefix = form.marks[FIM_PREFIX].id
     rows = TokenRows(packed, 0)
     starts = whole = 0
@@ -110,6 +120,63 @@ def test_examples_can_be_told_apart(packed: Path, small_tokenizer: Tokenizer) ->
         whole += text[-1] == end_of_text
     assert starts > 0.8 * len(rows)  # at a FIM rate of 0.9
     assert whole < len(rows)  # some rows do end with a piece that was left as it is
+
+
+QWEN = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>")
+
+
+@pytest.fixture
+def large_tokenizer(small_tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    """With more than 65,536 tokens and, not marked as special, Qwen's last."""
+    values = json.loads(small_tokenizer.to_str())
+    vocabulary = values["model"]["vocab"]
+    values["model"]["vocab"] |= {f"unused {i}": i for i in range(len(vocabulary), 66_000)}
+    tokenizer = Tokenizer.from_str(json.dumps(values))
+    tokenizer.add_tokens([AddedToken(each, special=False, normalized=False) for each in QWEN])
+    tokenizer.save(str(tmp_path / "large.json"))
+    return tmp_path / "large.json"
+
+
+def test_ids_above_65535_are_held(large_tokenizer: Path, tmp_path: Path) -> None:
+    config = PackConfig(64, FimConfig(fim_rate=1, spm_rate=0), 0, 1, validation_stride=4)
+    data.pack(documents()[:9], large_tokenizer, tmp_path / "data", config, jobs=1)
+    packed = TokenRows(tmp_path / "data", 0)
+    rows = packed.batch(0, len(packed))
+    assert rows.dtype == np.uint32
+    assert all(each.dtype == np.uint32 for each in packed.validation(4).values())
+    tokenizer = load(large_tokenizer)
+    prefix = tokenizer.token_to_id("<|fim_prefix|>")
+    assert prefix > 2**16
+    assert (rows[:, 0] == prefix).all()
+
+
+def test_tokens_that_are_not_marked_as_special_do_not_come_from_text(large_tokenizer: Path) -> None:
+    tokenizer = load(large_tokenizer)
+    text = "".join(QWEN) + "\n"
+    document = dataclasses.replace(documents()[0], text=text)
+    config = PackConfig(200, FimConfig(fim_rate=0), 0, 1)
+    (example,) = examples_of(document, tokenizer, config)
+    assert tokenizer.decode(example[:-1], skip_special_tokens=False) == text
+    assert max(example) < 2**16
+
+
+def test_examples_are_written_as_the_model_was_taught(small_tokenizer: Tokenizer) -> None:
+    """In the order of its card, and after the token that its prompts start with."""
+    tokens = {"fim_prefix": "<fim-prefix>", "fim_suffix": "<fim-suffix>"}
+    order = ["fim_suffix", "suffix", "fim_prefix", "prefix"]
+    metadata = {
+        "prompt_format": {"form": "other", "order": order, "tokens": tokens},
+        "end_tokens": ["<fim-pad>"],
+        "bos_token": "<fim-middle>",
+    }
+    config = PackConfig(64, FimConfig(fim_rate=1), 0, 1, metadata=metadata)
+    start, suffix, prefix = map(
+        small_tokenizer.token_to_id, ("<fim-middle>", "<fim-suffix>", "<fim-prefix>")
+    )
+    for example in examples_of(documents()[0], small_tokenizer, config):
+        assert example[:2] == [start, suffix]
+        assert example.count(prefix) == 1
+        assert len(example) <= 65
 
 
 def test_examples_are_whole_unless_longer_than_a_row() -> None:
@@ -141,7 +208,7 @@ def test_short_pieces_give_more_examples_of_the_same_text(small_tokenizer: Token
     short = dataclasses.replace(long, shortest_piece=16)
     document = max(documents(), key=lambda each: each.n_bytes)
     examples = {
-        config.shortest_piece: packing.examples_of(document, small_tokenizer, config, 0)
+        config.shortest_piece: examples_of(document, small_tokenizer, config)
         for config in (long, short)
     }
     assert len(examples[16]) > 1.5 * len(examples[0])
@@ -155,7 +222,7 @@ def test_short_pieces_give_more_examples_of_the_same_text(small_tokenizer: Token
 def test_rows_have_room_for_the_path_comment(small_tokenizer: Tokenizer) -> None:
     config = PackConfig(64, FimConfig(fim_rate=0, path_comment=True), 0, 1)
     for document in documents()[:5]:
-        examples = packing.examples_of(document, small_tokenizer, config, 0)
+        examples = examples_of(document, small_tokenizer, config)
         assert all(len(ids) <= 65 for ids in examples)
         texts = [small_tokenizer.decode(ids) for ids in examples]
         assert all(text.startswith(("# python", "// java")) for text in texts)

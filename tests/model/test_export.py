@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from model import export
+from model.checkpoint import load_model
+from model.transformer import Transformer
 from santa_lsp import models
 from tests.support.checkpoints import write_checkpoint
 
@@ -28,14 +30,13 @@ def test_the_converted_model_computes_the_same(tmp_path: Path, sizes: dict[str, 
 
 def test_a_difference_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = write_checkpoint(tmp_path)
-    original = export.GPT.load
 
-    def tampered(directory: Path) -> export.GPT:
-        model = original(directory)
-        model.get_parameter("transformer.ln_f.bias").data += 0.1
+    def tampered(directory: Path) -> Transformer:
+        model = load_model(directory)
+        model.get_parameter("ln_f.bias").data += 0.1
         return model
 
-    monkeypatch.setattr(export.GPT, "load", tampered)
+    monkeypatch.setattr(export, "load_model", tampered)
     assert export.measure_parity(checkpoint, rows=1).max_difference > export.TOLERANCE
 
 

@@ -99,6 +99,25 @@ def test_a_resumed_run_is_bit_identical_with_muon(packed: Path, tmp_path: Path) 
     assert_same_weights(whole, out)
 
 
+def test_a_checkpoint_of_before_there_were_families_goes_on(
+    packed: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Its optimizer's parameters have gpt_bigcode's names."""
+    out = tmp_path / "run"
+    first = trainer(out, data=packed)
+    for _ in range(7):
+        first.train_step()
+    first.save()
+    path = out / "checkpoint" / "state.pt"
+    state = torch.load(path)
+    state["state"] = {f"transformer.{name}": each for name, each in state["state"].items()}
+    for group in state["param_groups"]:
+        group["params"] = [f"transformer.{name}" for name in group["params"]]
+    torch.save(state, path)
+    train(trainer(out))
+    assert_same_weights(finished, out)
+
+
 def test_training_needs_neither_an_engine_nor_the_packages_of_a_corpus() -> None:
     missing = ("ctranslate2", "huggingface_hub", "platformdirs", "pygls", "lsprotocol")
     missing += ("datasketch", "packaging.licenses", "pathspec", "tree_sitter")
@@ -283,16 +302,16 @@ def test_passes_of_any_size_add_up_to_the_same_step(
 
 def test_padding_carries_no_loss(packed: Path, tmp_path: Path) -> None:
     run = Trainer(packed, tmp_path, SMALL)
-    batch = run.batches.batch([[1, 2, run.fim.pad, run.fim.pad]])
+    batch = run.batches.batch([[1, 2, run.form.pad, run.form.pad]])
     assert batch.targets.tolist() == [[2, -1, -1]]
-    assert batch.inputs.tolist() == [[1, 2, run.fim.pad]]
+    assert batch.inputs.tolist() == [[1, 2, run.form.pad]]
     assert batch.documents is None
 
 
 def test_document_masks_keep_examples_of_a_row_apart(packed: Path, tmp_path: Path) -> None:
     run = Trainer(packed, tmp_path, replace(SMALL, document_masks=True))
     end = run.batches.end_of_text
-    batch = run.batches.batch([[7, 8, end, 9, 10, end, run.fim.pad]])
+    batch = run.batches.batch([[7, 8, end, 9, 10, end, run.form.pad]])
     assert batch.documents is not None
     assert batch.documents.tolist() == [[0, 0, 0, 1, 1, 1]]
     # No loss where a document would have to guess how the next one begins.
