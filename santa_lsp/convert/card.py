@@ -6,9 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
 
 from santa_lsp.convert.checkpoint import Checkpoint
 from santa_lsp.convert.errors import ConvertError
@@ -57,7 +54,7 @@ def write_card(
         "family": checkpoint.family,
         "prompt_format": form.to_json() if form else None,
         "stop_tokens": list(stop_tokens),
-        "bos_token": _bos_token(checkpoint.tokenizer, checkpoint.metadata),
+        "bos_token": bos_token_of(checkpoint),
         "fim_dialect": dialect[0].name if dialect else None,
         "order": None if form is None else "spm" if form.order == SPM else "psm",
         "path_comment": checkpoint.path_comment,
@@ -88,8 +85,9 @@ def _positions_note(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def _bos_token(tokenizer: Tokenizer, metadata: Mapping[str, Any]) -> str | None:
+def bos_token_of(checkpoint: Checkpoint) -> str | None:
     """The token that every prompt starts with; None in most code models."""
+    tokenizer, metadata = checkpoint.tokenizer, checkpoint.metadata
     if "bos_token" in metadata:
         token = metadata["bos_token"]
         return token if token and tokenizer.token_to_id(token) is not None else None
