@@ -3,9 +3,9 @@
     python -m benchmarks.completions SOURCES [--model NAME|DIR] [--count 20] [--seed 0]
     python -m benchmarks.completions SOURCES --thresholds --count 1000
 
-Asked as the server asks, with its default settings, at random columns of random lines of code,
-the rest of the line taken away, until `--count` places have been shown something. With
-`--thresholds` everything is shown, and the table says what each minConfidence would let through.
+Requested as the server requests, with its default settings, at random columns of random lines of
+code, the rest of the line taken away, until `--count` places show something. With `--thresholds`
+everything is shown, and the table has the share that each minConfidence lets through.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Places = Iterator[tuple[CompletionContext, str]]
 
 
 def place(document: Document, rng: random.Random) -> tuple[CompletionContext, str] | None:
-    """A context in a random line of code, and what stood there; None for another line."""
+    """A context in a random line of code, and the text taken away; None for another line."""
     lines = document.text.split("\n")
     number = rng.randrange(len(lines))
     line = lines[number]
@@ -77,7 +77,7 @@ def main() -> None:
 def places_in(
     documents: list[Document], rng: random.Random
 ) -> Iterator[tuple[CompletionContext, str]]:
-    """Contexts, and what stood there, without end."""
+    """Contexts, each with the text taken away, without end."""
     while True:
         if found := place(rng.choice(documents), rng):
             yield found

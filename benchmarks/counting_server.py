@@ -40,7 +40,7 @@ class Pipe:
 
 
 def messages(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """Both ends send JSON objects; what else there is goes no further."""
+    """The JSON objects of a stream; anything else goes no further."""
     found = read_messages(lambda: os.read(stream.fileno(), 65536))
     return (message for message in found if isinstance(message, dict))
 

@@ -1,4 +1,4 @@
-"""What int8 costs a model: agreement with float32 and perplexity, on real files.
+"""The cost of int8: agreement with float32 and perplexity, on real files.
 
     python -m benchmarks.int8_quality CHECKPOINT FILE...
 

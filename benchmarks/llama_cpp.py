@@ -11,8 +11,8 @@ A person types a session of `santa-lsp bench`. The file is cut so that all of it
 both servers see every token of it. A request follows each key, the next key comes PAUSE seconds
 after the answer, and each answer has 16 tokens. Ours is the real process over stdio, with threads,
 confidence and debounce set so that every key has 16 tokens computed. llama.cpp is asked by /infill
-with its prompt cache, in both of its orders: psm, its default, has the suffix after what is typed,
-spm has it first.
+with its prompt cache, in both of its orders: psm, its default, has the suffix after the typed
+text, spm has it first.
 
 cold is a file not seen before, warm are the keys after the first. Only completions of 16 tokens
 count. The servers take turns, each started anew.
@@ -48,9 +48,9 @@ State = tuple[str, str]  # the text before the cursor, and after it
 
 
 def keystrokes(session: str, tokens: Tokenizer, most_tokens: int) -> Iterator[State]:
-    """The file after each key that changes it, cut at line ends to `most_tokens` and what is typed.
+    """The file after each key that changes it, cut at line ends to `most_tokens` and the keys.
 
-    As in a prompt, a quarter of them is for what follows the cursor.
+    As in a prompt, a quarter of them is for the text after the cursor.
     """
     typist = Typist(read(session))
     top = bottom = None
@@ -94,7 +94,7 @@ def play(peer: Peer, states: list[State], pause: float, bar: tqdm) -> dict[str, 
 def figures(samples: list[Sample]) -> dict[str, float | None]:
     """Times in milliseconds; None where nothing was computed that could be timed.
 
-    To the first token of what was computed at all, to the last of what has all its tokens.
+    First tokens are of all computed completions, last ones of those with all their tokens.
     """
     computed = [sample for sample in samples if sample.generated_tokens]
     full = [sample for sample in computed if sample.generated_tokens == TOKENS]
@@ -112,7 +112,7 @@ def figures(samples: list[Sample]) -> dict[str, float | None]:
 
 
 def table(results: dict[str, dict[str, dict[str, float | None]]]) -> str:
-    """Markdown: a line for each server, cold and warm, and what ours is of each other one."""
+    """Markdown: a line for each server, cold and warm, and our share of each other one's time."""
     lines = [
         "| | server | of 16 | prompt | prefilled | > 64 | first p50 | p95 | all 16 p50 | p95 |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -130,7 +130,7 @@ def table(results: dict[str, dict[str, dict[str, float | None]]]) -> str:
                 ratio = f" (×{mine / theirs:.2f})" if compared else ""
                 shown.append(_number(theirs) + ratio)
             lines.append("| " + " | ".join([phase, name, *shown]) + " |")
-    return "\n".join([*lines, "", "Milliseconds; in brackets what ours takes of that."])
+    return "\n".join([*lines, "", "Milliseconds; in brackets our time as a share of that."])
 
 
 def _number(value: float | None) -> str:

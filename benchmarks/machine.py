@@ -1,4 +1,4 @@
-"""What bounds a completion on this machine: memory that is read, int8 products that are computed.
+"""The bounds of a completion on this machine: memory bandwidth and int8 products.
 
     python -m benchmarks.machine [--threads 2]
 

@@ -1,4 +1,4 @@
-"""What a user of Neovim sees, measured in real editors with the embedded model.
+"""A Neovim user's wait for text, measured in real editors with the embedded model.
 
     python -m benchmarks.neovim                     the table of docs/neovim.md
     python -m benchmarks.neovim --picture FILE.png  a screen with a suggestion
@@ -7,7 +7,7 @@
 Time from key to text: the key goes to an idle editor that shows no suggestion, the clock stops when
 the editor has sent a redraw that holds cells of the suggestion. Each key is in a new document, so
 that nothing is remembered. Requests: one line typed at an even pace, counted by Neovim's LspRequest
-events; the server's own counters say what they came to.
+events; the server's own counters have their outcomes.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def time_keys(folder: Path, options: dict[str, Any]) -> tuple[list[float], list[
         screen = Screen(editor.nvim, 100, 30)
         for number in range(KEYS + 1):
             editor.open(f"key{number}.py", SHAPES)
-            # What goes before the key is not asked about, or the server would remember it.
+            # Without a request for the text before the key: the server would remember the answer.
             editor.lua("require('santa.status').enabled = false")
             editor.type("15GSreturn 2 * math.pi * self")
             editor.wait("typed text", lambda: editor.line().endswith("self"))
@@ -142,7 +142,7 @@ def time_keys(folder: Path, options: dict[str, Any]) -> tuple[list[float], list[
 
 
 def count_requests(folder: Path, options: dict[str, Any]) -> dict[str, int]:
-    """What COUNTED names, while LINE is typed with the settings that users have."""
+    """The numbers that COUNTED names, while LINE is typed with the default settings."""
     with Neovim(folder=folder, **{**options, "settings": {}}) as editor:
         editor.open("line.py", SHAPES)
         editor.type("Go")
@@ -198,7 +198,7 @@ def take_film(folder: Path, path: Path) -> None:
         for keys, seconds in [("o", 0.6), *((key, PACE) for key in TYPED), ("", 1.2), ("<Tab>", 2)]:
             editor.type(keys)
             screen.follow(on_flush, seconds)
-    # What is replaced within 30 ms nobody sees; GIF viewers could not show it either.
+    # A frame of less than 30 ms is invisible; GIF viewers could not show it either.
     seen = [a for a, b in pairwise(frames) if b[0] - a[0] > 0.03] + frames[-1:]
     times = [moment for moment, _ in seen]
     lengths = [round((b - a) * 1000) for a, b in pairwise([*times, times[-1] + 2])]

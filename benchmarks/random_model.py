@@ -5,7 +5,7 @@
 
 FOLDER gets `checkpoint` (gpt_bigcode, float16, with a tokenizer of the shape's vocabulary trained
 on Python's standard library), `model` (the int8 model directory that santa-lsp serves) and
-`model.gguf` (the same checkpoint in Q8_0 for llama.cpp). What is there already is kept.
+`model.gguf` (the same checkpoint in Q8_0 for llama.cpp). Existing ones are kept.
 
 Speed depends on the shape alone, and on how long a completion is. So the weights are such that
 greedy decoding says one word after the other: it neither ends, nor goes to the next line, nor falls
@@ -55,7 +55,7 @@ class RandomModel:
 
 
 def make(folder: Path, shape: str, seed: int = 0) -> RandomModel:
-    """Write what is missing; 10 GB of disk and 5 GB of memory pass through at 1.1b."""
+    """Write the missing ones; 10 GB of disk and 5 GB of memory pass through at 1.1b."""
     made = RandomModel(folder / "checkpoint", folder / "model", folder / "model.gguf")
     if not made.checkpoint.exists():
         write_checkpoint(made.checkpoint, SHAPES[shape], seed)
@@ -104,7 +104,7 @@ def _library() -> Iterator[str]:
 
 
 def _random(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Layers keep the size of what passes through them; norms and biases all matter."""
+    """Layers keep the size of their inputs; norms and biases all matter."""
     if ".ln_" in name and name.endswith("weight"):
         return 1 + 0.1 * generator.standard_normal(shape, np.float32)
     if len(shape) == 1:
@@ -114,7 +114,7 @@ def _random(name: str, shape: tuple[int, ...], generator: np.random.Generator) -
         head = (shape[0] - shape[1]) // 2
         array[:-head] *= 3  # queries and keys: attention that is spread evenly is always the same
     elif name.endswith("c_proj.weight"):
-        # What GELU adds to every input alike would drown the tokens' own part, layer by layer.
+        # Else the part that GELU adds to every input alike drowns the tokens' own, layer by layer.
         array -= array.mean(axis=1, keepdims=True)
         array *= 0.3
     return array

@@ -1,4 +1,4 @@
-"""What a user of VS Code waits for, measured in a real one with the embedded model.
+"""A VS Code user's waiting times, measured in a real one with the embedded model.
 
     python -m benchmarks.vscode typing                  key to visible text; requests of a line
     python -m benchmarks.vscode install                 from nothing to the first suggestion
@@ -71,7 +71,7 @@ def vscode(folder: Path, env: dict[str, str], settings: dict[str, Any]) -> Itera
 
 
 def typing(folder: Path) -> dict[str, Any]:
-    """Milliseconds from a key to the first frame with its text; what a line's requests came to."""
+    """Milliseconds from a key to the first frame with its text; outcomes of a line's requests."""
     counts = folder / "counts.json"
     program = folder / "santa-lsp"
     program.write_text(
@@ -113,14 +113,14 @@ def typing(folder: Path) -> dict[str, Any]:
 
 
 def read_counts(file: Path) -> collections.Counter[str]:
-    """How many requests there were, and what they came to."""
+    """The number of requests, and of each outcome."""
     found = json.loads(file.read_text())
     requests = {name: found[name] for name in ("requests", "dropped", "superseded")}
     return collections.Counter({**requests, **found["answered"]})
 
 
 def install(folder: Path) -> dict[str, float]:
-    """Seconds of each step of somebody who has a Python, VS Code and the .vsix."""
+    """Seconds of each step of a user who has a Python, VS Code and the .vsix."""
     project = folder / "project"
     project.mkdir()
     file = project / "shapes.py"

@@ -54,7 +54,7 @@ def is_held_out(document: Document, stride: int) -> bool:
 def repetitions(document: Document, config: PackConfig) -> int:
     """In how many passes a document takes part: its epochs, rounded up or down by its name.
 
-    What a number of epochs takes, any larger number takes too.
+    A larger number of epochs takes all the passes of a smaller one.
     """
     weight = config.weights.get(document.language, 1) * config.weights.get(document.package, 1)
     if DOCUMENTED in config.weights and is_documented(document.path, document.text):
@@ -63,7 +63,7 @@ def repetitions(document: Document, config: PackConfig) -> int:
 
 
 class _Passes:
-    """Every document with its epoch, in as many passes as are needed; counts what it hands out."""
+    """Every document with its epoch, in as many passes as are needed; counts the documents."""
 
     def __init__(self, documents: Iterable[Document], config: PackConfig) -> None:
         self._documents, self._config = documents, config
@@ -104,7 +104,7 @@ def _work(job: tuple[Document, PackConfig, int]) -> tuple[Document, list[list[in
 
 
 class _Shards:
-    """Writes training rows into files of `SHARD_TOKENS`; `files` says what is in each."""
+    """Writes training rows into files of `SHARD_TOKENS`; `files` describes each."""
 
     def __init__(self, folder: Path, n_positions: int) -> None:
         self._folder, self._rows = folder, list[list[int]]()
@@ -168,7 +168,7 @@ def _write_rows(
     folder: Path,
     config: PackConfig,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Pack the examples of documents into files; what is in each, and tokens by language."""
+    """Pack the examples of documents; returns descriptions of the files, and tokens by language."""
     shards, packer = _Shards(folder, config.n_positions), new_packer()
     held_out: dict[str, list[list[int]]] = {}  # examples by language
     tokens: Counter[str] = Counter()

@@ -3,7 +3,7 @@
 With probability `fim_rate` a text is cut into prefix, middle and suffix, and with probability
 `spm_rate` the parts come in SPM order, else PSM; the parts are tokenized separately
 (arXiv:2301.03988 §4.2). The order of the parts is the serving path's own,
-`santa_lsp.prompt.assemble`.
+`santa_lsp.families.prompt.assemble`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class FimConfig:
 
     `line_rate` and `node_rate` are the shares of the cuts like an editor's and along syntax; the
     others are cuts at uniform characters. With `path_comment` every text begins with the line of
-    `santa_lsp.prompt.path_comment`.
+    `santa_lsp.families.prompt.path_comment`.
     """
 
     fim_rate: float = 0.5

@@ -36,7 +36,7 @@ class GPTConfig:
     n_inner: int = 0
     layer_norm_epsilon: float = 1e-5
     eos_token_id: int = 0
-    path_comment: bool = False  # taught to see santa_lsp.prompt.path_comment
+    path_comment: bool = False  # see santa_lsp.families.prompt
 
     def __post_init__(self) -> None:
         if self.n_embd % self.n_head:
@@ -175,8 +175,8 @@ class GPT(nn.Module):
     def reset_parameters(self) -> None:
         """GPT-2's initialization; projections into the residual stream start smaller with depth.
 
-        Positions start as sinusoids of the same size (Vaswani et al. 2017): what lies a few tokens
-        back is then easily found, and training has not to discover that positions are a line.
+        Positions start as sinusoids of the same size (Vaswani et al. 2017): the model then finds
+        tokens a few places back at once, and need not learn that positions are a line.
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -235,8 +235,7 @@ class GPT(nn.Module):
         return F.linear(x, head) if targets is None else self._loss(x, head, targets)
 
     def compile_parts(self) -> None:
-        """Compile what training spends its time in: the blocks and, a fifth of a step on a CPU, the
-        loss."""
+        """Compile the blocks and the loss, which on a CPU takes a fifth of a step."""
         for block in self.transformer["h"].children():
             block.compile()
         self._loss = torch.compile(_loss)
@@ -279,7 +278,7 @@ class GPT(nn.Module):
 
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], config: GPTConfig) -> None:
-    """What `GPT.load` reads. Raises OSError or SafetensorError when it cannot be written."""
+    """Write the files that `GPT.load` reads. Raises OSError, SafetensorError."""
     directory.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, directory / "model.safetensors", metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""Documents -> rows of whole examples: what one row may hold, and in which order it is filled.
+"""Documents -> rows of whole examples.
 
 A document is cut at line ends into pieces that fit a row, so no example is torn apart. An example
 ends with end-of-text, which appears nowhere else, and the next one starts after it. The one
@@ -39,7 +39,7 @@ class PackConfig:
     validation_stride: int = 100
     #: Tokens of the shortest piece of a longer document; 0: pieces are as long as a row.
     shortest_piece: int = 0
-    #: Factors on `epochs` by language, by package, and for what is `DOCUMENTED`; they multiply.
+    #: Factors on `epochs` by language, by package, and for `model.data.DOCUMENTED`; they multiply.
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from model.runlog import Line, read_log
 
-#: Points of a line: what a plot this wide can show.
+#: Points of a line; a plot this wide shows no more.
 POINTS = 300
 
 

@@ -22,7 +22,7 @@ COMPRESSION = 6  # of zstandard
 
 
 class DataError(Exception):
-    """Packed data that are missing, damaged or too small; says what to do."""
+    """Packed data are missing, damaged or too small. The message names the remedy."""
 
 
 def write_rows(path: Path, rows: list[list[int]]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class TokenRows:
     """Packed rows in a deterministic order: row `i` of a run is the same on every machine.
 
     In each epoch the train files come in another order, and within each its rows; one or two files
-    are in memory at a time. Files that are missing are left out, whoever removed them.
+    are in memory at a time. Missing files are left out.
     """
 
     def __init__(self, directory: Path, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What a run writes while it goes: log.jsonl, TensorBoard's events, a line on the terminal."""
+"""The logs of a run: log.jsonl and TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_log(run: Path) -> list[Line]:
 
 
 class RunLog:
-    """Appends to a run's logs, from `step` on: what was logged after it is forgotten."""
+    """Appends to a run's logs, from `step` on; later lines of an earlier process are removed."""
 
     def __init__(self, run: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import

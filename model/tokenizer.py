@@ -9,13 +9,16 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from model.corpus import CorpusError, Document, iter_documents
 from santa_lsp.families.prompt import END_OF_TEXT, HYPHEN
 from santa_lsp.models.files import write_whole
+
+if TYPE_CHECKING:
+    from model.corpus import Document
 
 SPECIAL_TOKENS = [
     END_OF_TEXT,
@@ -74,6 +77,9 @@ def _sample(documents: Iterable[Document], characters: int) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0, 1 after a failure explained in one line, or 2 for usage."""
+    # Late: training loads tokenizers on machines without the packages of a corpus.
+    from model.corpus import CorpusError, iter_documents
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

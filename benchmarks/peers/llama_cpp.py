@@ -20,10 +20,10 @@ PATIENCE = 120
 
 
 class LlamaCpp:
-    """One process with one slot, so that every request finds what the last one has computed.
+    """One process with one slot, so that every request finds the last one's computed state.
 
     Order spm puts the suffix first, so that typing changes the end of the prompt only; with psm,
-    llama.cpp's default, the suffix comes after what is typed. Raises OSError if it does not start.
+    llama.cpp's default, the suffix comes after the typed text. Raises OSError if it does not start.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from santa_lsp.bench.typist import difference
 
 
 class SantaLsp:
-    """One process that computes `tokens` tokens for every request, whatever comes out."""
+    """One process that computes `tokens` tokens for every request, also if it shows none."""
 
     def __init__(self, model_dir: Path, threads: int, tokens: int) -> None:
         self._client = Client.start([sys.executable, "-m", "santa_lsp", "--stdio"])
@@ -45,7 +45,7 @@ class SantaLsp:
         self._client.kill()
 
     def complete(self, file: str, prefix: str, suffix: str, tokens: int) -> Sample:
-        """The document changes by one edit from what it was at its last request. BenchError."""
+        """The document changes by one edit since its last request. Raises BenchError."""
         client, uri, text = self._client, f"file:///bench/{file}", prefix + suffix
         before = self._texts.get(uri)
         self._version += 1

@@ -1,11 +1,11 @@
-"""What fine-tuning on a repository brings, on files of it that training has not seen.
+"""The gain of fine-tuning on a repository, on files of it that training has not seen.
 
     python -m benchmarks.studies.fine_tuning REPOSITORY OUT [--model NAME|DIR] [--tasks 3000]
 
 One Python file in four is held out, by a hash of its path; the model is fine-tuned on the rest as
-anybody would (`python -m model.train --init-from MODEL --data … --out …`), and both models fill
+a user would (`python -m model.train --init-from MODEL --data … --out …`), and both models fill
 in single lines taken out of the held-out files: whole ones, and their rests from a random column
-on, as when one stops typing there. Exact match, greedy, and a paired test between the two.
+on, as after a pause in typing. Exact match, greedy, and a paired test between the two.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def split(repository: Path, train: Path) -> list[Path]:
 
 
 def run(*arguments: str | Path) -> None:
-    """A command of this project, shown as somebody would type it."""
+    """Run a command of this project, and show it."""
     words = [str(argument) for argument in arguments]
     print("$ python -m " + " ".join(words), flush=True)
     subprocess.run([sys.executable, "-m", *words], check=True)

@@ -1,4 +1,4 @@
-"""Whether llama.cpp computes with benchmarks.to_gguf's file what CTranslate2 computes with ours.
+"""Whether llama.cpp computes the same with benchmarks.to_gguf's file as CTranslate2 with ours.
 
     python -m benchmarks.studies.same_weights --server PATH/llama-server [--quantization int8]
 

@@ -1,11 +1,11 @@
-"""What more compute would bring: bits per byte of held-out code against compute, and a curve.
+"""The gain of more compute: bits per byte of held-out code against compute, and a curve.
 
     python -m benchmarks.studies.scaling SOURCES RUN [RUN ...] [--fit RUN ...] [--plot FILE.svg]
 
 SOURCES is a folder of code that no run has seen. Bits per byte can be compared between
 vocabularies, losses per token cannot. The curve is E + A * C^-b (Hoffmann et al. 2022,
 arXiv:2203.15556) through the runs of --fit (default: all), which should each have ended their
-decay; E, what no model could predict, cannot be told from small runs, so both ends are shown:
+decay; E, the part that no model predicts, cannot be told from small runs, so both ends are shown:
 E = 0 and E = half of the best run's.
 """
 

@@ -1,4 +1,4 @@
-"""Peak memory of training on this machine, against what the weights, gradients and optimizer take.
+"""Peak memory of training on this machine, against that of weights, gradients and optimizer.
 
     python -m benchmarks.studies.training_memory --size 1.1B --lora --length 256
 

@@ -2,7 +2,7 @@
 
     python -m model.corpus build OUT                           # all projects of model/corpus.toml
     python -m model.corpus build OUT --only django three       # some of them
-    python -m model.corpus build OUT --from-dir ~/src/project  # one's own, for fine-tuning
+    python -m model.corpus build OUT --from-dir ~/src/project  # your own, for fine-tuning
     python -m model.corpus table OUT --tokenizer tokenizer.json  # its table, tokens counted
     python -m model.corpus check OUT --eval-dir DIR            # evaluation data in a corpus?
     python -m model.corpus pin npm three                       # a manifest line to add

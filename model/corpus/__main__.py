@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument(
         "--from-dir", type=Path, nargs="+", metavar="PATH", default=[],
-        help="pack these folders of one's own; alone, unless --only is given too",
+        help="pack these folders of your own; alone, unless --only is given too",
     )  # fmt: skip
     command.add_argument(
         "--skip-missing", action="store_true", help="leave out projects that cannot be fetched"

@@ -30,12 +30,12 @@ from .sources import Source
 _SOURCE_MAP_LINK = re.compile(r"^//# sourceMappingURL=(?!data:)\S+\n?", re.MULTILINE)
 
 Table = dict[str, Any]  # the content of corpus.json
-OWN = "own"  # stands in it for the licence of somebody's own code
+OWN = "own"  # stands in it for the licence of the user's own code
 
 
 @dataclasses.dataclass(slots=True)
 class Sifted:
-    """What one source gives: the documents that passed the filters, and what was removed."""
+    """The documents of one source that passed the filters, and the number removed, by reason."""
 
     source: Source
     documents: list[tuple[Document, Fingerprint]] = dataclasses.field(default_factory=list)
@@ -87,7 +87,7 @@ def sift(source: Source, index: EvaluationIndex | None = None) -> Sifted:
 
 
 def _check_licence(sifted: Sifted) -> None:
-    """Keep nothing of a project whose archive does not say what the manifest says."""
+    """Keep nothing of a project whose archive contradicts the manifest."""
     evidence, licence = sifted.evidence, sifted.source.project.licence
     if evidence.contradicts(licence):
         evidence.read_headers(document.text for document, _ in sifted.documents)

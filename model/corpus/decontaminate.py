@@ -1,6 +1,6 @@
 """Find evaluation texts in a corpus: any run of 13 words that an evaluation file also has.
 
-Runs of numbers count like any others, so a table of digits is left out with what it hides.
+Runs of numbers count too: a table of digits is left out with the text around it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a document shares with evaluation texts: the first run, and which sets have any."""
+    """The first run that a document shares with evaluation texts, and the sets that have any."""
 
     words: str
     sets: tuple[str, ...]
@@ -54,7 +54,7 @@ class EvaluationIndex:
         }
 
     def overlap(self, found: list[str]) -> Overlap | None:
-        """What a document's `words` share with the evaluation texts, or None."""
+        """The overlap of a document's `words` with the evaluation texts; None if there is none."""
         run: list[int] = []
         first, sets = "", 0
         for position, word in enumerate(found):

@@ -21,7 +21,7 @@ _POWERS = [0x9E3779B97F4A7C15 ** (k + 1) % 2**64 for k in range(N_SHINGLE)]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What two texts are compared by: ``exact`` is a SHA-256, ``near`` a MinHash."""
+    """Two texts are compared by it: ``exact`` is a SHA-256, ``near`` a MinHash."""
 
     exact: bytes
     near: LeanMinHash

@@ -1,7 +1,7 @@
-"""What a project's archive says about its own licence, and whether the manifest agrees.
+"""The licence that a project's archive states, and whether the manifest agrees.
 
-Read are a wheel's METADATA, an npm package's package.json, licence files near the top, and, where
-these say nothing, the headers of the source files.
+It is read from a wheel's METADATA, an npm package's package.json, licence files near the top, and,
+without these, the headers of the source files.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PHRASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Unicode-3.0", ("unicode license v3",)),
 )  # fmt: skip
 
-# What people call licences where no SPDX expression is asked for; a name can mean several.
+# Informal names of licences; a name can mean several.
 _NAMES: tuple[tuple[str, frozenset[str]], ...] = (
     (r"apache", frozenset({"Apache-2.0"})),
     (r"\bmit\b|expat", frozenset({"MIT"})),
@@ -100,7 +100,7 @@ def names(name: str) -> frozenset[str]:
 
 @dataclasses.dataclass(slots=True)
 class Evidence:
-    """What was found in one archive."""
+    """The evidence in one archive."""
 
     declared: set[str] = dataclasses.field(default_factory=set)  # SPDX expressions
     found: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)  # by where

@@ -78,7 +78,7 @@ def fetch(project: Project, downloads: Path) -> Path:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Brought:
-    """What a client brought: an archive and the version that it is."""
+    """An archive that a client brought, and its version."""
 
     archive: Path
     version: str

@@ -105,7 +105,7 @@ def is_too_short(path: str, text: str) -> bool:
 
 
 def has_long_lines(path: str, text: str) -> bool:
-    """Data or minified code rather than lines that somebody typed."""
+    """Data or minified code rather than typed lines."""
     lengths = [len(line) for line in text.splitlines()] or [0]
     return max(lengths) > MAX_LINE or sum(lengths) / len(lengths) > MAX_MEAN_LINE
 
@@ -144,7 +144,7 @@ FILTERS: dict[str, Filter] = {
     "alphanumeric share": has_few_alphanumerics,
     "comment share": has_wrong_comment_share,
 }
-# Somebody's own repository: its licence is theirs to know, files without comments their style.
+# For the user's own code: they know its licence, and may write no comments.
 OWN_FILTERS = {
     name: test for name, test in FILTERS.items() if name not in ("licence header", "comment share")
 }

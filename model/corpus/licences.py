@@ -91,8 +91,8 @@ def header_forbids(text: str) -> bool:
 def without_header(text: str) -> str:
     """A source file without the comments at its top that speak of licence or copyright.
 
-    They are kept in a corpus and its NOTICE; to learn them by heart helps nobody's completion. A
-    comment that says anything else, a shebang and a docstring stay.
+    They are kept in a corpus and its NOTICE; a model that knows them by heart completes no better.
+    A comment that says anything else, a shebang and a docstring stay.
     """
     start = 0
     while comment := _TOP_COMMENT.match(text, start):

@@ -18,7 +18,7 @@ DEFAULT_MANIFEST = Path(__file__).parent.parent / "corpus.toml"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Project:
-    """One project of the manifest: what to fetch, and under which licence (an SPDX expression)."""
+    """One project of the manifest: its archive, and its licence (an SPDX expression)."""
 
     registry: str
     name: str

@@ -9,7 +9,7 @@ from .manifest import Project
 
 @dataclasses.dataclass(slots=True)
 class Notice:
-    """Collects what each project asks to be kept with copies of its code."""
+    """Collects the statements that each project wants kept with copies of its code."""
 
     _lines: list[str] = dataclasses.field(default_factory=list)
     # Many projects bring the same text, differently broken into lines: each is kept once.

@@ -9,7 +9,7 @@ from .build import Table
 
 
 def format_table(table: Table) -> str:
-    """Files and size by language and licence, then what each filter removed."""
+    """Files and size by language and licence, then the files that each filter removed."""
     rows = [("language", "licence", "files", "MB", "tokens")]
     for language, licences in table["languages"].items():
         for licence, counts in licences.items():

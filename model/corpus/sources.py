@@ -1,4 +1,4 @@
-"""Where source files are read from: an archive, the standard library, somebody's own folder."""
+"""Sources of files: an archive, the standard library, the user's own folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Source:
         return self.project.registry == "local"
 
     def read(self, wanted: Wanted = _is_wanted) -> Iterator[tuple[str, bytes]]:
-        """Yield (path inside the project, content) of source files and what tells their licence.
+        """Yield (path inside the project, content) of source files and evidence of their licence.
 
         Files over `MAX_BYTES` are passed over. Raises CorpusError for a damaged archive.
         """
@@ -55,7 +55,7 @@ class Source:
 
 
 def standard_library(project: Project) -> Source:
-    """The running interpreter's own library, whatever version the manifest names."""
+    """The running interpreter's own library, also if the manifest names another version."""
     version = ".".join(map(str, sys.version_info[:3]))
     path = Path(sysconfig.get_path("stdlib"))
     return Source(dataclasses.replace(project, version=version), path)
@@ -71,7 +71,8 @@ def own_source(folder: Path) -> Source:
 def read_folder(folder: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """Yield (path inside the folder, content) of the regular files ``wanted`` accepts, by path.
 
-    In a git work tree: what git tracks or would track; elsewhere: what ``.gitignore`` files leave.
+    In a git work tree, those that git tracks or would track; elsewhere, those that ``.gitignore``
+    files leave.
     Links are passed over.
     """
     for name in sorted(_git_files(folder) or _walk(folder)):

@@ -45,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
         own.add_argument("--threads", type=int, default=0, help="as the server's setting")
         add_outputs(own)
         task.add_arguments(own)
-    what = "two results of the same task side by side, with a paired test"
-    both = commands.add_parser("compare", help=what, description=what)
-    both.add_argument("first", type=Path, help="what --json wrote")
+    summary = "two results of the same task side by side, with a paired test"
+    both = commands.add_parser("compare", help=summary, description=summary)
+    both.add_argument("first", type=Path, help="a result that --json wrote")
     both.add_argument("second", type=Path, help="may be the same file, with --group")
     both.add_argument(
         "--group", nargs=2, metavar=("FIRST", "SECOND"), help="rows to pair, if names differ"
@@ -63,10 +63,10 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Run a task. Raises what `main` tells."""
+    """Run a task. `main` tells its errors."""
     task = next(task for task in TASKS if task.name == arguments.task)
     if getattr(arguments, "no_sandbox", False):
-        print("notice: generated programs can do whatever you can do", file=sys.stderr)
+        print("notice: generated programs have all of your rights", file=sys.stderr)
     work = task.load(arguments)
     subject = Subject(models.find(arguments.model), arguments.threads)
     result = run(task, subject, work, arguments, arguments.json)
@@ -76,7 +76,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def compare_results(arguments: argparse.Namespace) -> None:
-    """Compare two results. Raises what `main` tells."""
+    """Compare two results. `main` tells its errors."""
     first, second = read_result(arguments.first), read_result(arguments.second)
     groups = tuple(arguments.group) if arguments.group else None
     found, pairs = compare.compare(first, second, groups, arguments.seed)
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def kept(arguments: argparse.Namespace) -> str:
-    """What becomes of the work done when a run is cut short."""
+    """The end of an error message: whether the finished part of the run is kept."""
     if arguments.json is None or arguments.task == "compare":
         return ""
     return "; the same command goes on where this one stopped"

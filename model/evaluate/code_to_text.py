@@ -1,4 +1,4 @@
-"""Say what a function does: smoothed BLEU-4 against its docstring, on CodeXGLUE's code-to-text
+"""Describe a function: smoothed BLEU-4 against its docstring, on CodeXGLUE's code-to-text
 files (Lu et al. 2021, arXiv:2102.04664), asked as SantaCoder was (arXiv:2301.03988).
 
 The prompt is the function without its docstring and the beginning of a comment; the answer is the
@@ -33,7 +33,7 @@ PUBLISHED = {("python", METRIC): 0.1813}
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`code` has no docstring; `wanted` is what its docstring said."""
+    """`code` has no docstring; `wanted` is the text of the one it had."""
 
     id: str
     language: str
@@ -49,7 +49,7 @@ class CodeToText:
     """See the module's docstring and model.evaluate.task."""
 
     name = "code-to-text"
-    summary = "say what a function does: smoothed BLEU-4 on CodeXGLUE's files"
+    summary = "describe a function: smoothed BLEU-4 on CodeXGLUE's files"
     batch_size = 32
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

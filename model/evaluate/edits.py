@@ -1,4 +1,4 @@
-"""What people have really typed: lines added by a repository's commits, or lines of its files.
+"""Lines that people have typed: those that a repository's commits added, or lines of its files.
 
 Of each addition at most a few lines are typed, into the file as it then was: of a commit, with all
 its other changes and the addition's own earlier lines there, and its later ones not yet; of a
@@ -24,7 +24,7 @@ MOST_LINES = 8
 MOST_CHARACTERS = 400
 LEAST_CHARACTERS = 10
 
-#: Files that nobody types: built, copied, or too long to be written by hand.
+#: Files that were not typed: built, copied, or too long to be written by hand.
 SKIPPED = {".git", "node_modules", "build", "dist", "vendor", "third_party"}
 MOST_FILE_CHARACTERS = 200_000
 MOST_LINE_CHARACTERS = 300
@@ -120,7 +120,7 @@ def _typed(name: str, lines: list[str], first: int, added: list[str], gone: int)
 
 
 def _lines(content: bytes) -> list[str]:
-    """The lines of a file that somebody has typed; none of any other."""
+    """The lines of a file that was typed; none of any other."""
     if len(content) > MOST_FILE_CHARACTERS or b"\0" in content:
         return []
     try:
@@ -132,7 +132,7 @@ def _lines(content: bytes) -> list[str]:
 
 
 def _git(repository: Path, *arguments: str) -> bytes:
-    """What git says. Raises EvaluateError."""
+    """Output of a git command. Raises EvaluateError."""
     try:
         return subprocess.run(
             ["git", "-C", str(repository), *arguments], capture_output=True, check=True

@@ -68,7 +68,7 @@ class Fim:
     def load(self, arguments: argparse.Namespace) -> Workload:
         work = infilling.load(arguments.data, arguments.set, arguments.language)
         if not arguments.no_run and any(gap.test for gap in work.items):
-            with Programs(arguments, ["python"]):  # what cannot be run is told now
+            with Programs(arguments, ["python"]):  # raises if they cannot run here
                 return work
         return work
 
@@ -112,7 +112,7 @@ class Fim:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Said:
-    """What the model said to a gap up to end-of-text, and what a user would have been shown."""
+    """The model's answer to a gap up to end-of-text, and the text that a user would see."""
 
     raw: str
     shown: str | None

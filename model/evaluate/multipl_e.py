@@ -59,7 +59,7 @@ class MultiPLE:
         if min(arguments.temperature) <= 0:
             raise EvaluateError("--temperature is above 0: pass@k is of samples")
         work = problems.load(arguments.data, arguments.benchmark, arguments.language)
-        # What cannot be run is told before anything is generated.
+        # Before anything is generated: raises if a language cannot be run here.
         with Programs(arguments, {each.language for each in work.items}):
             return work
 

@@ -51,9 +51,9 @@ class Problem:
 
 
 def load(data: Path | None, benchmarks: list[str] | None, languages: list[str] | None) -> Workload:
-    """The problems of what is named, by default of all there are data for. Raises EvaluateError.
+    """The problems of the named benchmarks, by default of all with data. Raises EvaluateError.
 
-    When --data is a file, `benchmarks` and `languages` say what it holds.
+    If --data is a file, `benchmarks` and `languages` must name its content.
     """
     place = files.location(data)
     if place.is_file() and (len(benchmarks or ()) != 1 or len(languages or ()) != 1):

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-sandbox",
         action="store_true",
-        help="let generated programs do what you can do (still limited in time and memory)",
+        help="run generated programs with all of your rights, limited in time and memory only",
     )
 
 

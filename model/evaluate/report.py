@@ -13,7 +13,7 @@ from model.evaluate.task import Record, Row
 
 #: Examples of each kind (right, wrong, neither) in each group.
 SHOWN = 25
-#: Characters of a text, lines of what surrounds a completion.
+#: Characters of a text; lines around a completion.
 LONGEST, LINES = 3000, 12
 
 _STYLE = """
@@ -66,7 +66,7 @@ def render(result: Result) -> str:
 
 
 def settings(run: dict[str, Any]) -> str:
-    """What was chosen, in words; what was left alone is left out."""
+    """The settings that were chosen, in words, without those left at None or False."""
     return ", ".join(
         f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in run["settings"].items()

@@ -21,13 +21,13 @@ from model.evaluate.task import EvaluateError, Record, Row, Subject, Task, Workl
 from santa_lsp.models.files import write_whole
 
 FORMAT = 1
-#: Arguments that change where a result goes or how fast it comes, never what it is.
+#: Arguments that do not change a result, only its place or the time it takes.
 NOT_SETTINGS = {"task", "model", "data", "json", "html", "threads", "jobs", "no_sandbox"}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished run. `run` says what was run: task, model, settings, sources."""
+    """A finished run. `run` identifies it: task, model, settings, sources."""
 
     run: dict[str, Any]
     rows: list[Row]
@@ -43,7 +43,7 @@ class Result:
 def identify(
     task: Task, subject: Subject, work: Workload, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """What two runs must have in common for one to go on where the other stopped."""
+    """The properties by which a run may continue another one."""
     settings = {
         name: value for name, value in sorted(vars(arguments).items()) if name not in NOT_SETTINGS
     }
@@ -66,14 +66,14 @@ def run(
 
     A finished run of the same in `file` is not run again.
 
-    Raises EvaluateError, EngineError, OSError (a full disk: what was finished is kept).
+    Raises EvaluateError, EngineError, OSError (a full disk: finished batches are kept).
     """
     identity = identify(task, subject, work, arguments)
     items = spread(work.items, arguments.limit)
     if not items:
         raise EvaluateError("there is nothing to ask: the data hold no items")
     if file and file.exists() and not partial_path(file).exists():
-        with contextlib.suppress(EvaluateError):  # whatever else is there is overwritten
+        with contextlib.suppress(EvaluateError):  # another file is overwritten
             finished = read_result(file)
             if finished.run == identity:
                 return dataclasses.replace(finished, rows=task.rows(finished.records, arguments))

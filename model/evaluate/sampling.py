@@ -116,7 +116,7 @@ class _Stopping:
 
 
 def cut_at(text: str, stops: Sequence[str]) -> str:
-    """What comes before the first of the stops."""
+    """The text before the first of the stops."""
     return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 

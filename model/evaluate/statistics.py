@@ -1,5 +1,5 @@
-"""Estimates with their uncertainty: intervals, paired tests, pass@k. All seeded, all in [0, 1]
-where what goes in is."""
+"""Estimates with their uncertainty: intervals, paired tests, pass@k. All are seeded; of values in
+[0, 1] all are in [0, 1]."""
 
 from __future__ import annotations
 

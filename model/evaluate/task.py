@@ -1,4 +1,4 @@
-"""What a task is. A new one is a file beside this one and a line in `__main__.TASKS`.
+"""The interface of a task. A new one is a file beside this one and a line in `__main__.TASKS`.
 
 A task is an object with the five members of `Task` below; `fim.py` is the one to read first:
 
@@ -22,7 +22,7 @@ A task is an object with the five members of `Task` below; `fim.py` is the one t
 `run.py` gives `answering`'s function batches of at most `batch_size` items, always cut at the same
 places, and keeps the records of each whole batch, so that an interrupted run goes on at the batch
 where it stopped. For the same result as without the interruption the function must depend on
-nothing but the batch and the arguments: seed what is random with `arguments.seed` and the items.
+nothing but the batch and the arguments: seed randomness with `arguments.seed` and the items.
 `load` never applies `--limit`; `run.py` does.
 """
 
@@ -40,7 +40,7 @@ from santa_lsp.models import Model
 
 
 class EvaluateError(Exception):
-    """Data, a model or a machine that will not do; says what is wrong and what to do."""
+    """Data, a model or a machine does not fit. The message names the problem and the remedy."""
 
 
 def positive(text: str) -> int:
@@ -59,7 +59,7 @@ class Item(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a run will ask, in order, and where it comes from: source name -> its digest."""
+    """The items of a run, in order, and their sources: name -> digest."""
 
     items: Sequence[Any]
     sources: dict[str, str]
@@ -73,8 +73,8 @@ class Record:
     setting) and has the same id in other groups and other runs; `compare` pairs by it. `scores` are
     numbers of which a mean makes sense; `right` files it under right or wrong in the report (None:
     neither).
-    `texts` are what a reader wants to see, title -> text, in order; "said" is shown in its place
-    between "prefix" and "suffix". `details` are what the task's own `rows` needs beyond the scores.
+    `texts` are for the reader of the report, title -> text, in order; "said" is shown in its place
+    between "prefix" and "suffix". `details` are for the task's own `rows`.
     All of it survives JSON.
     """
 
@@ -135,7 +135,7 @@ class Task(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
     def load(self, arguments: argparse.Namespace) -> Workload:
-        """Read what will be asked and check that it can be. Raises EvaluateError."""
+        """Read the items, and check that they can be asked here. Raises EvaluateError."""
         ...
 
     def answering(

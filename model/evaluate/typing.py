@@ -1,10 +1,10 @@
-"""Typing: what a user would see while typing real code, measured on the real server process.
+"""Typing: a user's view while typing real code, measured on the real server process.
 
     python -m model.evaluate typing --repo PATH [--commits N] [--limit N] [--model NAME|DIR]
 
 Lines that a repository's commits have added (or lines of its files) are typed key by key, with a
-completion asked for after each key as an editor does. Whoever types takes a completion as soon as
-what it says is what they are about to type. "completed code" is the share of characters that were
+completion requested after each key, as an editor does. The simulated user takes a completion as
+soon as it equals the text about to be typed. "completed code" is the share of characters that were
 taken instead of typed (JetBrains call it the ratio of completed code). The settings are the
 server's defaults, the latencies include its debounce.
 """
@@ -31,7 +31,7 @@ from santa_lsp.bench.probe import started
 from santa_lsp.bench.replay import Pace, Replay, Request
 from santa_lsp.document import AUTO_CLOSED
 
-#: For each answer, and what is right is taken at once.
+#: The next key follows each answer, and a right completion is taken at once.
 TYPING = Pace("typing", waits=True, notices=0.0)
 
 #: Letters and digits that a line must have for its repetition to be a mistake.
@@ -127,8 +127,8 @@ def has_exact_line(request: Request) -> bool:
 
 
 def repeats_what_follows(request: Request) -> bool:
-    """Whether a completion says again what already stands after the cursor (and the user does not):
-    the rest of the cursor's line, or the next line that is not blank."""
+    """Whether a completion repeats text after the cursor that the user does not type again: the
+    rest of the cursor's line, or the next line that is not blank."""
     shown = request.shown or ""
     line, _, below = request.text[request.cursor :].partition("\n")
     if after := line.strip():

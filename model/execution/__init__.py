@@ -1,9 +1,9 @@
-"""Run programs that nobody has read, in a sandbox: `confine.py` says what it leaves them.
+"""Run generated programs in a sandbox; `confine.py` lists the rights that it leaves them.
 
     with Sandbox() as sandbox:
         outcome = sandbox.run(languages.python(), "print(1 + 1)")
 
-Linux only, as root or as anybody else.
+Linux only, as root or as an ordinary user.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Verdict = Literal["passed", "failed", "timed out"]
 
 
 class ExecutionError(Exception):
-    """Nothing can be run here, or not safely; says what is missing."""
+    """No program can be run here, or not safely. The message names the missing part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Language:
 
     A command is an absolute path and arguments; a file is named relative to the program's folder,
     which is the working directory. `end` is a statement that prints `{token}` when it is reached at
-    the end of the program; a program that ends before it has failed, whatever its status. Empty
-    where the language has no place for one. `readable` is what it needs beside system files.
+    the end of the program; a program that ends before it has failed, with any status. Empty
+    where the language has no place for one. `readable` are files it needs beside system files.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`output` is the end of what the program printed and complained; it never names its folder."""
+    """`output` is the end of the program's stdout and stderr; it never names its folder."""
 
     verdict: Verdict
     output: str
@@ -87,7 +87,7 @@ class Sandbox:
     manager; `run` may be called from several threads."""
 
     def __init__(self, *, confined: bool = True) -> None:
-        """`confined=False` leaves limits and process group alone: programs can do what you can."""
+        """`confined=False` only keeps limits and process group: programs have all your rights."""
         self._confined = confined
         self._folder = tempfile.TemporaryDirectory(prefix="santa-", ignore_cleanup_errors=True)
 

@@ -2,16 +2,15 @@
 
     python -I -S confine.py '{"folder": …, "readable": […], …}' PROGRAM ARGUMENT…
 
-What follows the last step here can read system files and what is named `readable`, write into
-`folder` alone, and:
+The program can read system files and those of `readable`, and write into `folder`. It has:
 - no other process: it cannot fork, signal, trace or change another (seccomp), so that nothing
   outlives it and killing it ends it all; threads it may start;
 - no network, no Unix sockets, no shared memory or queues that outlive it (seccomp);
 - no files outside its folder: opening, making, removing (Landlock, Linux 5.13 and later), nor
   modes, owners, times and attributes, of which Landlock knows nothing (seccomp);
 - limits of memory, processor time, file size and open files (rlimits); no capabilities for root.
-None of it needs privileges. What cannot be set up is written to the file descriptor `report`, and
-the program is not started. Standard library only: it must start fast.
+None of it needs privileges. If a step fails, it is written to the file descriptor `report`, and the
+program is not started. Standard library only: it must start fast.
 """
 
 import ctypes

@@ -14,6 +14,6 @@ on one CPU: the order of the data and all randomness depend on seed and step alo
 
 from model.train.config import TrainConfig
 from model.train.errors import TrainError
-from model.train.loop import Trainer
+from model.train.trainer import Trainer
 
 __all__ = ["TrainConfig", "TrainError", "Trainer"]

@@ -20,9 +20,10 @@ from model.train.distributed import World, join_world, leave_world
 from model.train.errors import TrainError
 from model.train.fine_tuning import fine_tuning_config
 from model.train.initial import ORIGIN_FILE, Initial, load_initial
-from model.train.loop import FROM_INITIAL, Trainer
+from model.train.loop import train
 from model.train.repository import is_packed, pack_sources
 from model.train.schedule import decay_start
+from model.train.trainer import FROM_INITIAL, Trainer
 from santa_lsp.models.files import restore_folder
 
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         trainer = start(options, world)
         minutes = options.max_minutes
-        trainer.run(None if minutes is None else started + 60 * minutes)
+        train(trainer, None if minutes is None else started + 60 * minutes)
     except (TrainError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -97,7 +98,7 @@ def _keep_origin(initial: Initial, folder: Path) -> None:
 
 
 def _packed(data: Path, out: Path, initial: Initial | None, seed: int, world: World) -> Path:
-    """`data` if it is packed already, else what it is packed into."""
+    """`data` if it is packed already, else the folder that it is packed into."""
     if is_packed(data):
         return data
     if initial is None:
@@ -149,7 +150,7 @@ def _resumed(options: argparse.Namespace, world: World) -> Trainer:
 
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
-    """What the configuration file and the command line say, the latter first."""
+    """Values of the configuration file and the command line; the latter overrides."""
     values = read_toml(options.config) if options.config else {}
     values |= read_assignments(options.set)
     flags = {"max_steps": options.max_steps, "seed": options.seed}

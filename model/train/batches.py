@@ -51,7 +51,7 @@ class Batches:
         self.size = min(config.micro_batch_size or self.share, self.share)
 
     def of_step(self, step: int) -> list[Batch]:
-        """What this process computes in a step, a forward pass each."""
+        """The batches of this process in a step, one for each forward pass."""
         first = step * self.config.batch_size + self.world.rank * self.share
         return list(self.cut(self.rows.batch(first, self.share)))
 

@@ -1,4 +1,4 @@
-"""A run's checkpoints: everything that going on takes, whatever machine or number of processes.
+"""A run's checkpoints: all that a run needs to go on, also on another machine or more processes.
 
 model.safetensors config.json tokenizer.json   the model, adapters merged
 adapter/                                       the adapters alone, with lora_rank
@@ -42,7 +42,7 @@ class Progress:
 
     config: TrainConfig
     data_path: str
-    data: dict[str, Any]  # what identifies the data: their description and number of rows
+    data: dict[str, Any]  # identifies the data: their description and number of rows
     step: int = 0
     seconds: float = 0.0
     warm_from: int = 0  # the step at which the optimizer's state was new

@@ -1,5 +1,5 @@
-"""What a training run raises."""
+"""The error of a training run."""
 
 
 class TrainError(Exception):
-    """Training cannot start or go on; says what to do."""
+    """Training cannot start or go on. The message names the remedy."""

@@ -1,4 +1,4 @@
-"""What a run is like when nobody says otherwise and it starts from a trained model."""
+"""The default configuration of a run that starts from a trained model."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ORIGIN_FILE = "origin.json"
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """Weights in float32, and what must go with them and with all that is made of them."""
+    """Weights in float32, and the notices that must go with all models made of them."""
 
     model: GPT
     tokenizer: Path
@@ -52,7 +52,7 @@ def load_initial(name: str) -> Initial:
 
 
 def _origin(path: Path, name: str) -> dict[str, str]:
-    """For the santa.json of what is trained from it."""
+    """For the santa.json of models that are trained from it."""
     for file in (path / ORIGIN_FILE, path / "santa.json"):
         if file.is_file():
             card = json.loads(file.read_text())

@@ -1,7 +1,7 @@
 """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) under PEFT's names and in its file format.
 
 Every c_attn and c_proj (PEFT's `target_modules`; the MLP has a c_proj too) keeps its weight W and
-learns B A * alpha / rank beside it. What a checkpoint holds as its model has them merged.
+learns B A * alpha / rank beside it. The model in a checkpoint has them merged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Source files -> packed data for a model's tokenizer: what fine-tuning on a folder starts with."""
+"""Source files -> packed data for a model's tokenizer, the start of fine-tuning on a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pack_sources(
     folder: Path, data: Path, tokenizer: Path, n_positions: int, seed: int, path_comment: bool
 ) -> None:
     """Pack a corpus, or any folder of source files, into `data`. Raises TrainError, DataError."""
-    # Late: only this needs what reads and filters sources.
+    # Late: nothing else in training needs the packages that read and filter sources.
     from model.corpus import CorpusError, iter_documents
     from model.data import pack
     from model.fim import FimConfig

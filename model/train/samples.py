@@ -1,4 +1,4 @@
-"""Completions of held-out text, appended to a run's samples.md beside what was there."""
+"""Completions of held-out text, appended to a run's samples.md beside the true text."""
 
 from __future__ import annotations
 

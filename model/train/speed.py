@@ -1,4 +1,4 @@
-"""How much a model computes, against what the machine can."""
+"""Operations of a model against the speed of the machine."""
 
 from __future__ import annotations
 

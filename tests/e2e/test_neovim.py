@@ -85,7 +85,7 @@ def test_the_server_works_ahead_where_the_cursor_is(
 ) -> None:
     with Neovim(folder=tmp_path, **display) as nvim:
         nvim.open("ahead.py", SHAPES)
-        nvim.wait("anchor", lambda: nvim.statistics()["anchors"]["built"])
+        nvim.wait("cached prefix", lambda: nvim.statistics()["prefixCache"]["built"])
         assert nvim.statistics()["requests"] == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from santa_lsp.models import embedded_directory
 from tests.support.lsp_client import LspClient, LspError, frame
 
-SHAPES = (Path(__file__).parents[2] / "examples" / "shapes.py").read_text()
+ROOT = Path(__file__).parents[2]
+SHAPES = (ROOT / "examples" / "shapes.py").read_text()
 URI = "file:///shapes.py"
 #: Nothing is held back for want of confidence, and no test waits for a debounce.
 OPTIONS = {"minConfidence": 0, "debounceMs": 0}
@@ -430,26 +432,19 @@ def test_the_users_code_is_never_logged() -> None:
 def test_the_server_needs_no_torch_and_no_network() -> None:
     """Neither is imported by a server that has loaded its model and answered."""
     script = (
-        "import sys\n"
-        "from santa_lsp.completion.completer import Completer, CompleterConfig\n"
+        "import json, sys\n"
+        "from santa_lsp.commands.complete import read_context\n"
         "from santa_lsp.completion.cache import CompletionCache\n"
-        "from santa_lsp.commands.main import read_place\n"
+        "from santa_lsp.completion.completer import Completer\n"
         "from santa_lsp.engines import load_engine\n"
         "from santa_lsp.settings import Settings\n"
-        "import santa_lsp.server\n"
-        "completer = Completer(load_engine(Settings()), CompleterConfig(), CompletionCache())\n"
-        "completer.complete(read_place('examples/shapes.py:24:16', None))\n"
-        "import json\n"
+        "import santa_lsp.server.handlers\n"
+        "completer = Completer(load_engine(Settings()), Settings(), CompletionCache())\n"
+        "completer.complete(read_context('examples/shapes.py:24:16', None))\n"
         "print(json.dumps(sorted(sys.modules)))\n"
     )
-    import subprocess
-
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert not loaded & {"torch", "transformers", "requests", "urllib3", "httpx", "huggingface_hub"}

@@ -85,11 +85,11 @@ def test_several_candidates_are_offered_to_who_asks_by_hand() -> None:
         assert client.request("workspace/executeCommand", accepted) is None
 
 
-def test_an_anchor_is_there_before_the_first_request(server: LspClient) -> None:
+def test_a_prefix_is_cached_before_the_first_request(server: LspClient) -> None:
     place = {"textDocument": {"uri": URI}, "position": {"line": 23, "character": 15}}
     server.notify("santa/cursor", place)
     deadline = time.monotonic() + TIMEOUT
-    while not statistics(server)["anchors"]["built"]:
+    while not statistics(server)["prefixCache"]["built"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     ask(server, URI, (23, 15))
@@ -106,8 +106,8 @@ def test_a_keystroke_reuses_what_the_one_before_it_computed(server: LspClient) -
         found["last"]["reusedTokens"]
         == found["last"]["promptTokens"] - (found["last"]["prefilledTokens"])
     )
-    assert found["anchors"]["built"] >= 1
-    assert found["anchors"]["bytes"] > 0
+    assert found["prefixCache"]["built"] >= 1
+    assert found["prefixCache"]["bytes"] > 0
 
 
 def test_an_overtaken_and_a_cancelled_request_are_superseded(server: LspClient) -> None:

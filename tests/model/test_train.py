@@ -6,6 +6,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from model import plot
 from model.rows import DataError
 from model.train import TrainConfig, Trainer, TrainError
-from tests.support.runs import argv, finish, log_of, spawn, trainer, weights
+from model.train.loop import train
+from tests.support.runs import ROOT, argv, finish, log_of, spawn, trainer, weights
 
 SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, precision="float32")
 
@@ -26,7 +29,7 @@ SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, precision="float32")
 def finished(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was never stopped."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    trainer(out, data=packed).run()
+    train(trainer(out, data=packed))
     return out
 
 
@@ -81,19 +84,26 @@ def test_a_resumed_run_is_bit_identical(
     first.train_step()  # lost, as when the process is killed
     resumed = trainer(out)
     assert resumed.step == stop_at
-    resumed.run()
+    train(resumed)
     assert_same_weights(finished, out)
 
 
 def test_a_resumed_run_is_bit_identical_with_muon(packed: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "run"
-    trainer(whole, data=packed, optimizer="muon").run()
+    train(trainer(whole, data=packed, optimizer="muon"))
     first = trainer(out, data=packed, optimizer="muon")
     for _ in range(7):
         first.train_step()
     first.save()
-    trainer(out).run()
+    train(trainer(out))
     assert_same_weights(whole, out)
+
+
+def test_training_needs_neither_an_engine_nor_the_packages_of_a_corpus() -> None:
+    missing = ("ctranslate2", "huggingface_hub", "platformdirs", "pygls", "lsprotocol")
+    missing += ("datasketch", "packaging.licenses", "pathspec", "tree_sitter")
+    script = f"import sys; sys.modules |= dict.fromkeys({missing}); import model.train.__main__"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 @pytest.mark.slow
@@ -110,7 +120,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    trainer(out).run()
+    train(trainer(out))
     assert [line["step"] for line in log_of(out)] == list(range(1, 25))
     assert_same_weights(finished, out)
 
@@ -141,24 +151,24 @@ def test_ctrl_c_saves_a_checkpoint_first(packed: Path, tmp_path: Path) -> None:
 def test_signals_are_left_as_they_were(packed: Path, tmp_path: Path) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
-    trainer(tmp_path / "run", data=packed).run()
+    train(trainer(tmp_path / "run", data=packed))
     assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_a_run_ends_when_its_minutes_are_over(packed: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path / "run", data=packed, max_steps=100_000)
-    run.run(deadline=time.monotonic() + 0.2)
+    train(run, deadline=time.monotonic() + 0.2)
     assert run.step < 100_000
     assert trainer(tmp_path / "run").step == run.step
 
 
 def test_a_run_is_made_longer_from_before_its_decay(packed: Path, tmp_path: Path) -> None:
     long, short = tmp_path / "long", tmp_path / "short"
-    trainer(long, data=packed, max_steps=30).run()
-    trainer(short, data=packed, max_steps=20).run()
+    train(trainer(long, data=packed, max_steps=30))
+    train(trainer(short, data=packed, max_steps=20))
     extended = trainer(short, "--max-steps", 30)
     assert extended.step == 16  # where the decay of 20 steps began
-    extended.run()
+    train(extended)
     assert_same_weights(long, short)
 
 
@@ -173,7 +183,7 @@ def test_without_the_optimizer_a_run_warms_up_again(
     (out / "checkpoint" / "state.pt").unlink()
     resumed = trainer(out)
     assert "warms up again" in capsys.readouterr().out
-    resumed.run()
+    train(resumed)
     rates = [line["learning_rate"] for line in log_of(out)]
     assert rates[0] == pytest.approx(1e-2 / 4)
     assert rates[3] == pytest.approx(1e-2)
@@ -192,7 +202,7 @@ def test_other_data_or_another_optimizer_are_refused(
     shutil.copytree(packed, other)
     description = json.loads((other / "data.json").read_text())
     (other / "data.json").write_text(json.dumps({**description, "tokens": {}}))
-    with pytest.raises(TrainError, match="is not what"):
+    with pytest.raises(TrainError, match="trained on other data"):
         trainer(finished, "--data", other)
     with pytest.raises(TrainError, match="does not fit this run's optimizer"):
         trainer(finished, optimizer="muon")

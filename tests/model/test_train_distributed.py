@@ -9,6 +9,7 @@ import torch
 
 from model.train import TrainError
 from model.train.distributed import World
+from model.train.loop import train
 from tests.support.runs import argv, finish, log_of, spawn, trainer, weights
 
 STEPS = ("--max-steps", 6)
@@ -17,7 +18,7 @@ STEPS = ("--max-steps", 6)
 @pytest.fixture(scope="module")
 def alone(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "alone"
-    trainer(out, *STEPS, data=packed).run()
+    train(trainer(out, *STEPS, data=packed))
     return out
 
 
@@ -35,7 +36,7 @@ def test_two_processes_train_as_one_and_one_goes_on_from_two(
     assert [line["step"] for line in log_of(out)] == [1, 2, 3]
     resumed = trainer(out, *STEPS)
     assert resumed.step == 3
-    resumed.run()
+    train(resumed)
     assert_close_weights(alone, out)
 
 

@@ -15,10 +15,9 @@ from tokenizers import Tokenizer
 from model.data import pack
 from model.fim import FimConfig
 from model.packing import PackConfig
-from model.train import TrainError
+from model.train import Trainer, TrainError
 from model.train.__main__ import _parser, start
 from model.train.initial import load_initial
-from model.train.loop import Trainer
 from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Limits

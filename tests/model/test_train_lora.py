@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from model.gpt import GPT
-from model.train.loop import Trainer
+from model.train import Trainer
+from model.train.loop import train
 from tests.model.test_train_initial import fine_tuned
 from tests.support.runs import trainer, weights
 
@@ -32,7 +33,7 @@ def base(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapted(packed: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on adapters of `base`."""
     out = tmp_path_factory.mktemp("runs") / "adapted"
-    fine_tuned(out, base, packed, *VALUES).run()
+    train(fine_tuned(out, base, packed, *VALUES))
     return out
 
 
@@ -74,7 +75,7 @@ def test_a_resumed_run_is_bit_identical(
     for _ in range(3):  # with dropout
         first.train_step()
     first.save()
-    trainer(out).run()
+    train(trainer(out))
     for name, tensor in weights(adapted).items():
         assert torch.equal(tensor, weights(out)[name]), name
 

@@ -39,7 +39,7 @@ counters: dict[str, Any] = {
     "tokens": dict.fromkeys(
         ("prompt", "prefilled", "reused", "generated", "prefetched", "wasted"), 0
     ),
-    "anchors": {"bytes": 0, "built": 0, "dropped": 0},
+    "prefixCache": {"bytes": 0, "built": 0, "dropped": 0},
     "last": None,
 }
 
