@@ -6,6 +6,7 @@ models' own tokenizer.json, under the names that llama.cpp gives them (src/llama
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,32 @@ def read_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
         raise
     except Exception as error:  # tokenizers raises bare Exception
         raise ConvertError(f"the GGUF file's tokenizer is damaged ({error!r})") from error
+
+
+def pre_tokenizer_name(tokenizer: Tokenizer) -> str:
+    """llama.cpp's name of a tokenizer's pre-tokenizer. Raises ConvertError when it has none."""
+    values = json.loads(tokenizer.to_str())
+    if values["model"].get("type") == "BPE" and values.get("normalizer") is None:
+        wanted = _steps(values["pre_tokenizer"])
+        ignore_merges = bool(values["model"].get("ignore_merges"))
+        for name, split in _SPLITS.items():
+            if split.ignore_merges == ignore_merges and _steps(_json_of(split)) == wanted:
+                return name
+    raise ConvertError("llama.cpp has no name for the tokenizer's pre-tokenizer")
+
+
+def _json_of(split: _Split) -> Any:
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = split.pre_tokenizer()
+    return json.loads(tokenizer.to_str())["pre_tokenizer"]
+
+
+def _steps(pre_tokenizer: Any) -> list[Any]:
+    """What changes how text is split, of a pre-tokenizer's JSON."""
+    if pre_tokenizer is None:
+        return []
+    steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    return [{key: value for key, value in step.items() if key != "trim_offsets"} for step in steps]
 
 
 def _build(metadata: Mapping[str, Any], split: _Split) -> Tokenizer:

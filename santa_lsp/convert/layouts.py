@@ -9,7 +9,9 @@ from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.tensors import (
     Tensor,
     halve_heads,
+    pair_heads,
     separate_heads,
+    some_rows,
     stack_rows,
     transpose,
 )
@@ -36,6 +38,22 @@ def to_canonical(
         found[canonical] = _join(canonical, taken, layout, architecture)
     if left:
         raise ConvertError(f"the checkpoint has a tensor {min(left)!r}, which is not supported")
+    return found
+
+
+def from_canonical(
+    tensors: Mapping[str, Tensor], layout: Layout, architecture: Architecture
+) -> dict[str, Tensor]:
+    """Canonical tensors under the names, and in the order of rows, of a layout like GGUF's."""
+    found: dict[str, Tensor] = {}
+    heads = (architecture.n_head, architecture.n_kv_head, None)
+    for canonical, parts in layout.tensors(architecture).items():
+        start = 0
+        for (name, shape), n_head in zip(parts, heads, strict=False):
+            part = some_rows(tensors[canonical], start, start + shape[0])
+            paired = layout.interleaved and len(parts) > 1 and n_head is not None
+            found[name] = pair_heads(part, n_head) if paired and n_head else part
+            start += shape[0]
     return found
 
 

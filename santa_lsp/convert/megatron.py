@@ -7,7 +7,7 @@ from typing import Any
 
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.pickle_file import Inert
-from santa_lsp.convert.tensors import Tensor, first_rows
+from santa_lsp.convert.tensors import Tensor, some_rows
 from santa_lsp.families.architecture import Architecture
 from santa_lsp.families.family import Layout
 from santa_lsp.families.gpt_bigcode import megatron_layout, read_megatron
@@ -57,7 +57,7 @@ def layout_of(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> L
 def without_padding(tensors: Mapping[str, Tensor], vocab_size: int) -> dict[str, Tensor]:
     """Embedding and head with the rows of real tokens alone."""
     return {
-        name: first_rows(tensor, vocab_size)
+        name: some_rows(tensor, 0, vocab_size)
         if name in _PADDED and tensor.shape[0] > vocab_size
         else tensor
         for name, tensor in tensors.items()

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from santa_lsp.convert.files import find, read_json
 
 #: GGUF's keys of special tokens, and the parts of a prompt's form.
-_GGUF_TOKENS = {
+GGUF_TOKENS = {
     "prefix_token_id": "fim_prefix",  # the first three as older files have them
     "suffix_token_id": "fim_suffix",
     "middle_token_id": "fim_middle",
@@ -35,7 +35,7 @@ def said_by_gguf(metadata: Mapping[str, Any]) -> dict[str, Any]:
     ends = (token(f"{kind}_token_id") for kind in ("eos", "eot", "eom"))
     named = (metadata.get(f"general.{key}") for key in ("name", "basename", "organization"))
     return {
-        **{part: found for key, part in _GGUF_TOKENS.items() if (found := token(key))},
+        **{part: found for key, part in GGUF_TOKENS.items() if (found := token(key))},
         "end_tokens": [end for end in ends if end],
         "name": " ".join(str(each) for each in named if each),
         "pre_tokenizer": metadata.get("tokenizer.ggml.pre"),

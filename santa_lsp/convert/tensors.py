@@ -69,10 +69,6 @@ def stack_rows(tensors: Sequence[Tensor]) -> Tensor:
     )
 
 
-def first_rows(tensor: Tensor, rows: int) -> Tensor:
-    return Tensor((rows, *tensor.shape[1:]), lambda: tensor.read()[:rows].copy())
-
-
 def scaled(tensor: Tensor, factor: float) -> Tensor:
     """Every value times `factor`."""
 
@@ -84,8 +80,23 @@ def scaled(tensor: Tensor, factor: float) -> Tensor:
     return Tensor(tensor.shape, read)
 
 
+def some_rows(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return Tensor((stop - start, *tensor.shape[1:]), lambda: tensor.read()[start:stop].copy())
+
+
+def pair_heads(tensor: Tensor, n_head: int) -> Tensor:
+    """Rows [head][2][pair] as rows [head][pair][2], as llama.cpp orders what turns together."""
+
+    def read() -> Array:
+        array = tensor.read()
+        halves = array.reshape(n_head, 2, -1, *array.shape[1:])
+        return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(array.shape)
+
+    return Tensor(tensor.shape, read)
+
+
 def halve_heads(tensor: Tensor, n_head: int) -> Tensor:
-    """Rows [head][pair][2], as llama.cpp orders what turns together, as rows [head][2][pair]."""
+    """Rows [head][pair][2] as rows [head][2][pair], the other way around."""
 
     def read() -> Array:
         array = tensor.read()

@@ -15,9 +15,7 @@ from santa_lsp.families.architecture import (
 )
 from santa_lsp.families.family import Config
 
-_ALTERNATIVE = (
-    "an inference server such as llama.cpp's can serve it"
-)
+_ALTERNATIVE = "an inference server such as llama.cpp's can serve it"
 #: transformers' other names of an activation.
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu_python": "gelu",

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from santa_lsp.families.architecture import Llama3Scaling, Rotary
+from santa_lsp.families.architecture import (
+    Architecture,
+    LinearScaling,
+    Llama3Scaling,
+    Rotary,
+)
 from santa_lsp.families.config import not_held
 from santa_lsp.families.family import Names, Shapes
 
@@ -125,3 +130,45 @@ def _llama3(factors: Sequence[float], base: float) -> dict[str, Any]:
         "high_freq_factor": scaling.high_freq_factor,
         "original_max_position_embeddings": scaling.n_positions,
     }
+
+
+def metadata_of(architecture: Architecture, name: str) -> dict[str, Any]:
+    """The sizes and variants of a model as metadata of a file whose general.architecture is `name`.
+
+    What `config_of` reads, but for what a file says with its tensors: biases, an untied head, and
+    Llama 3's scaling (see `rope_factors`).
+    """
+    rms, rotary = architecture.norm == "rms", architecture.rotary
+    values: dict[str, Any] = {
+        "context_length": architecture.n_positions,
+        "embedding_length": architecture.n_embd,
+        "block_count": architecture.n_layer,
+        "feed_forward_length": architecture.n_inner,
+        "attention.head_count": architecture.n_head,
+        "attention.head_count_kv": architecture.n_kv_head,
+        f"attention.layer_norm_{'rms_' if rms else ''}epsilon": architecture.norm_epsilon,
+        "vocab_size": architecture.vocab_size,
+    }
+    if architecture.sliding_window is not None:
+        values["attention.sliding_window"] = architecture.sliding_window
+    if rotary is not None:
+        values["attention.key_length"] = values["attention.value_length"] = architecture.head_dim
+        values["rope.dimension_count"] = rotary.dim
+        values["rope.freq_base"] = rotary.base
+        if isinstance(rotary.scaling, LinearScaling):
+            values["rope.scaling.type"] = "linear"
+            values["rope.scaling.factor"] = rotary.scaling.factor
+    if name == "granite":
+        values["embedding_scale"] = architecture.embedding_scale
+        values["attention.scale"] = architecture.attention_scale or architecture.head_dim**-0.5
+        values["residual_scale"] = architecture.residual_scale
+        values["logit_scale"] = 1 / architecture.logit_scale
+    return {f"{name}.{key}": value for key, value in values.items()}
+
+
+def rope_factors(architecture: Architecture) -> list[float] | None:
+    """The values of the tensor `ROPE_FACTORS`; None when a file has none."""
+    rotary = architecture.rotary
+    if rotary is None or not isinstance(rotary.scaling, Llama3Scaling):
+        return None
+    return [rotary.scaling.stretch(wavelength) for wavelength in rotary.wavelengths()]

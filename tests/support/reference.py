@@ -32,9 +32,10 @@ FIM_TOKENS = {
 
 
 def write_tokenizer(folder: Path, dialect: str = "hyphen") -> None:
-    """A tokenizer of 256 bytes, end-of-text and a dialect's tokens."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(alphabet)}, []))
+    """A tokenizer of 256 bytes, one merge, end-of-text and a dialect's tokens."""
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "he"]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [("h", "e")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>", *FIM_TOKENS[dialect]])
