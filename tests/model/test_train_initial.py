@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,22 +13,29 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from model import export
 from model.data import pack
 from model.fim import FimConfig
 from model.packing import PackConfig
 from model.train import Trainer, TrainError
 from model.train.__main__ import _parser, start
 from model.train.initial import load_initial
+from model.train.loop import train
 from santa_lsp import EMBEDDED, models
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Limits
 from santa_lsp.convert import convert
+from santa_lsp.convert.checkpoint import open_checkpoint
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
+from santa_lsp.families.forms import FIM_PREFIX, FIM_SUFFIX, PSM
 from tests.model.conftest import documents
-from tests.support import reference
+from tests.support import pre_tokenizers, reference
 from tests.support.checkpoints import write_checkpoint
-from tests.support.runs import ROOT, trainer
+from tests.support.gguf_files import write_gguf
+from tests.support.runs import ROOT, log_of, trainer
+from tests.test_convert_families import CONFIGS
 from tests.test_convert_formats import (
     write_custom_safetensors,
     write_megatron,
@@ -89,6 +97,58 @@ def test_published_layouts_compute_what_transformers_computes(
     np.testing.assert_allclose(logits, reference.logits(model, ids), atol=1e-4)
     assert initial.tokenizer == (tmp_path / "tokenizer.json").read_text()
     assert all(parameter.requires_grad for parameter in initial.model.parameters())
+
+
+def random_model(name: str, vocab_size: int) -> PreTrainedModel:
+    """One of CONFIGS, with a vocabulary of its own."""
+    config = CONFIGS[name]
+    values = {**config.to_dict(), "vocab_size": vocab_size}
+    return reference.random_causal_model(type(config).from_dict(values))
+
+
+@pytest.mark.parametrize("name", ["llama, tied", "granite", "qwen2, untied", "starcoder2"])
+def test_a_run_from_any_family(
+    tokenizer_path: Path, packed: Path, tmp_path: Path, name: str
+) -> None:
+    """Trained with adapters or without, sampled, saved, resumed, and exported."""
+    base, out = tmp_path / "base", tmp_path / "run"
+    random_model(name, vocab_size=600).save_pretrained(base)
+    shutil.copyfile(tokenizer_path, base / "tokenizer.json")
+    more = ["--lora"] if name.startswith("qwen2") else []
+    values = ["max_steps=6", "evaluate_every=3", "learning_rate=3e-2", "precision=float32"]
+    run = fine_tuned(out, base, packed, *more, "--set", *values, "validation_rows=2")
+    train(run)
+    log = log_of(out)
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert 0 < log[-1]["utilisation"] < 1
+    assert "came" in (out / "samples.md").read_text()
+    ids = torch.from_numpy(reference.random_ids(600))
+    with torch.inference_mode():
+        expected = run.model.eval()(ids)
+        torch.testing.assert_close(trainer(out).model.eval()(ids), expected, rtol=0, atol=1e-4)
+        theirs = AutoModelForCausalLM.from_pretrained(out / "checkpoint")
+        torch.testing.assert_close(theirs(ids).logits, expected, rtol=0, atol=1e-4)
+    assert export.measure_parity(out / "checkpoint", rows=2).max_difference <= export.TOLERANCE
+
+
+def test_a_run_from_a_gguf_file(repository: Path, tmp_path: Path) -> None:
+    """It says how the prompts are written, and has the tokenizer."""
+    tokenizer = Tokenizer.from_str(pre_tokenizers.tokenizer("gpt2").to_str())
+    tokenizer.add_special_tokens(["<|endoftext|>", *reference.FIM_TOKENS["underscore"]])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    model, file = random_model("llama", tokenizer.get_vocab_size()), tmp_path / "model.gguf"
+    write_gguf(file, model, tmp_path / "tokenizer.json", general__license="apache-2.0")
+    run = fine_tuned(tmp_path / "run", file, repository)
+    run.train_step()
+    run.save()
+    assert run.form.order == PSM
+    special = {run.form.marks[part].id for part in (FIM_PREFIX, FIM_SUFFIX)}
+    rows = run.rows.batch(0, 4)
+    assert special <= set(rows.flatten().tolist())
+    assert not ((rows[:, :-1] == min(special)) & (rows[:, 1:] == max(special))).any()  # no SPM
+    trained = open_checkpoint(tmp_path / "run" / "checkpoint")
+    assert trained.about["licence"] == "apache-2.0"
+    assert trained.metadata["prompt_format"] == run.form.to_json()
 
 
 def test_an_installed_model_and_a_run_are_the_same_model(tmp_path: Path) -> None:
