@@ -16,7 +16,7 @@ from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.gguf_file import MAGIC as GGUF_MAGIC
 from santa_lsp.convert.gguf_file import read_gguf
 from santa_lsp.convert.gguf_tokenizer import read_tokenizer
-from santa_lsp.convert.metadata import said_by_card, said_by_files, said_by_gguf
+from santa_lsp.convert.metadata import GGUF_PATH_COMMENT, said_by_card, said_by_files, said_by_gguf
 from santa_lsp.convert.model_bin import read_model_bin
 from santa_lsp.convert.pickle_file import ZIP_MAGIC, read_pickle
 from santa_lsp.convert.safetensors_file import is_safetensors, read_safetensors
@@ -102,7 +102,7 @@ def _open_gguf(path: Path, folder: Path | None) -> Checkpoint:
         read_tokenizer(metadata),
         None,
         _notices(folder) if folder else (),
-        path_comment=False,
+        path_comment=bool(metadata.get(GGUF_PATH_COMMENT)),
         metadata={**family.metadata, **said_by_gguf(metadata)},
         about={
             "licence": str(metadata.get("general.license", "")),
