@@ -260,24 +260,22 @@ def test_the_catalogue_is_complete() -> None:
         assert known.parameters > 1e8
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "santa_lsp", "models", *arguments],
+def test_the_command_as_people_run_it(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["models", "add", SANTA, "--name", "mine", "--accept-license"]
+    done = subprocess.run(
+        [sys.executable, "-m", "santa_lsp", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "HF_ENDPOINT": hub.url},
     )
-
-
-def test_the_commands_as_people_run_them(hub: Hub) -> None:
-    done = run("add", SANTA, "--name", "mine", "--accept-license", HF_ENDPOINT=hub.url)
     assert done.returncode == 0, done.stderr
     assert "CodeML OpenRAIL-M v0.1, https://" in done.stdout
     assert "100%" in done.stderr  # progress
     assert "santa-lsp --model mine" in done.stdout
-    listed = run("list").stdout
+    main("models", "list")
+    listed = capsys.readouterr().out
     assert "mine" in listed
     assert "python, java, javascript" in listed
     assert "bigcode/starcoderbase-1b" in listed

@@ -123,7 +123,7 @@ async def test_prefetching_stops_at_the_next_piece_and_nobody_waits_for_it(
     prefetcher.expect([first, second])
     held.go_on(1)
     await until(lambda: held.said == "v")
-    waiting = asyncio.create_task(prefetcher.arrival(second))
+    waiting = asyncio.create_task(prefetcher.arrival(first))
     await asyncio.sleep(0)
     prefetcher.give_way()
     await waiting

@@ -90,23 +90,24 @@ def test_the_capability_is_advertised() -> None:
     ("encodings", "chosen", "character"),
     [(["utf-8"], "utf-8", 12), (["utf-32", "utf-8"], "utf-32", 4), (None, "utf-16", 5)],
 )
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_odd_line_breaks_do_not_corrupt_incremental_edits(
-    encodings: list[str] | None, chosen: str, character: int, end: str
+    encodings: list[str] | None, chosen: str, character: int
 ) -> None:
     """\\f \\v \\x1c \\x85 U+2028 end no line; characters count in the negotiated encoding."""
-    text = f"a\fb\vc\x1cd\x85e\u2028f{end}é€🙂\u2028x = 1{end}last"
     with start() as client:
         client.initialize(encodings=encodings)
-        client.open(URI, text)
-        client.change(URI, 2, "y", (1, character), (1, character + 1))
-        known = client.request("test/document", {"uri": URI})
-        assert known["text"] == text.replace("x =", "y =")
-        assert (known["version"], known["encoding"], known["newline"]) == (2, chosen, end)
-        reply = client.result(client.inline_completion(URI, (1, character + 1)))
-        assert reply["items"][0]["insertText"] == "2:" + re.sub(
-            "\r\n?", "\n", text.partition("x =")[0] + "y"
-        )
+        for number, end in enumerate(("\n", "\r\n", "\r")):
+            uri = f"file:///project/{number}.py"
+            text = f"a\fb\vc\x1cd\x85e\u2028f{end}é€🙂\u2028x = 1{end}last"
+            client.open(uri, text)
+            client.change(uri, 2, "y", (1, character), (1, character + 1))
+            known = client.request("test/document", {"uri": uri})
+            assert known["text"] == text.replace("x =", "y =")
+            assert (known["version"], known["encoding"], known["newline"]) == (2, chosen, end)
+            reply = client.result(client.inline_completion(uri, (1, character + 1)))
+            assert reply["items"][0]["insertText"] == "2:" + re.sub(
+                "\r\n?", "\n", text.partition("x =")[0] + "y"
+            )
 
 
 def test_a_document_lives_from_open_to_close(session: LspClient) -> None:

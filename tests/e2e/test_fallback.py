@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.test_server import OPTIONS, SHAPES, URI, ask, first_completion, start
+from tests.e2e.test_server import SHAPES, URI, first_completion, start
 
 
 def test_the_list_has_what_would_have_been_shown_inline() -> None:
@@ -22,13 +22,3 @@ def test_the_list_has_what_would_have_been_shown_inline() -> None:
         assert item["filterText"] == edit["newText"]  # what has been typed of the word matches it
         assert edit["newText"].strip().startswith(item["label"].rstrip("…"))
         assert item["command"] == inline["command"]
-
-
-def test_it_can_be_switched_off() -> None:
-    with start(options={**OPTIONS, "fallbackCompletion": False}) as client:
-        client.open(URI, SHAPES)
-        (line, column), _ = first_completion(client, URI, SHAPES)
-        place = {"line": line, "character": column}
-        params = {"textDocument": {"uri": URI}, "position": place}
-        assert client.request("textDocument/completion", params) is None
-        assert ask(client, URI, (line, column)) is not None

@@ -56,6 +56,10 @@ def test_an_answer_of_the_model_and_typing_through_it(server: LspClient) -> None
     assert again["last"]["prefilledTokens"] == 0
     assert again["tokens"]["prompt"] == tokens["prompt"]
 
+    # Numbers only: no word of the text is in it.
+    words = {word for word in SHAPES.split() if word.isidentifier() and len(word) > 3}
+    assert not [word for word in words if f'"{word}' in json.dumps(again)]
+
 
 def test_what_comes_after_an_accepted_completion_is_there_when_asked_for(server: LspClient) -> None:
     (line, column), item = first_completion(server, URI, SHAPES)
@@ -123,10 +127,3 @@ def test_an_overtaken_and_a_cancelled_request_are_superseded(server: LspClient) 
     assert found["requests"] == 4
     assert found["superseded"] >= 1  # two, unless the first was answered before the second came
     assert sum(found["answered"].values()) + found["dropped"] + found["superseded"] == 4
-
-
-def test_statistics_hold_numbers_and_no_text(server: LspClient) -> None:
-    first_completion(server, URI, SHAPES)
-    found = json.dumps(statistics(server))
-    words = {word for word in SHAPES.split() if word.isidentifier() and len(word) > 3}
-    assert not [word for word in words if f'"{word}' in found]

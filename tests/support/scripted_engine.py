@@ -60,6 +60,7 @@ class HeldEngine(ScriptedEngine):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._allowed = threading.Semaphore(0)
+        self.waits = 0  # how often it has waited
 
     def go_on(self, steps: int = 1000) -> None:
         """Allow so many characters and ends."""
@@ -67,6 +68,10 @@ class HeldEngine(ScriptedEngine):
 
     def pieces(self, limits: Limits) -> Iterator[Piece]:
         for piece in super().pieces(limits):
-            self._allowed.acquire()
+            self._wait()
             yield piece
+        self._wait()
+
+    def _wait(self) -> None:
+        self.waits += 1
         self._allowed.acquire()
