@@ -193,7 +193,7 @@ def main() -> None:
 
     folder = arguments.folder or user_cache_path("santa-lsp") / "benchmarks" / arguments.shape
     made = random_model.make(folder, arguments.shape)
-    n_positions = random_model.SHAPES[arguments.shape].n_positions
+    n_positions = random_model.SHAPES[arguments.shape].architecture.n_positions
     tokens = tokenizer.load(made.checkpoint / "tokenizer.json")
     context = arguments.context or min(1000, n_positions * 3 // 4)
     found = keystrokes(arguments.session, tokens, context)

@@ -272,8 +272,8 @@ print(tracemalloc.get_traced_memory()[1])
     ("container", "quantization"),
     [
         ("safetensors", "int8"),
-        ("gguf", "int8"),
-        ("two heads", "bfloat16"),
+        pytest.param("gguf", "int8", marks=pytest.mark.slow),
+        pytest.param("two heads", "bfloat16", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_need_not_fit_in_memory(tmp_path: Path, container: str, quantization: str) -> None:
@@ -310,7 +310,8 @@ def write_llama(folder: Path, hidden_size: int, container: str = "safetensors") 
     tokenizer = embedded_directory() / "tokenizer.json"
     folder.mkdir()
     if container == "gguf":
-        write_gguf(folder / "model.gguf", model, tokenizer, GGMLQuantizationType.Q8_0)
+        loaded = Tokenizer.from_file(str(tokenizer))
+        write_gguf(folder / "model.gguf", model, loaded, GGMLQuantizationType.Q8_0)
         return folder / "model.gguf"
     model.to(torch.bfloat16).save_pretrained(folder)
     shutil.copyfile(tokenizer, folder / "tokenizer.json")

@@ -209,6 +209,11 @@ ELSEWHERE = r"an inference server such as llama\.cpp's can serve it"
         ({"head_dim": 7}, "rotary positions of 7 dimensions"),
         ({"rms_norm_eps": 0}, "norm_epsilon must be a positive number"),
         ({"hidden_size": None}, "no number 'hidden_size'"),
+        ({"sliding_window": "all"}, "configuration is damaged"),
+        ({"num_experts": "two"}, "configuration is damaged"),
+        ({"head_dim": "wide"}, "positions are damaged"),
+        ({"model_type": "granite", "logits_scaling": 0}, "configuration is damaged"),
+        ({"rope_scaling": [4.0]}, "configuration is damaged"),
     ],
     ids=str,
 )

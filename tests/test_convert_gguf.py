@@ -26,13 +26,12 @@ from santa_lsp import models
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.checkpoint import open_checkpoint
 from santa_lsp.convert.gguf_file import read_gguf
-from santa_lsp.models import embedded_directory
 from tests.support import reference
-from tests.support.checkpoints import VOCAB_SIZE
 from tests.support.gguf_files import unpair, write_gguf
 from tests.test_convert_families import GRANITE, LLAMA3, Converted
 
-TOKENIZER = embedded_directory() / "tokenizer.json"
+TOKENIZER = reference.make_tokenizer()
+VOCAB_SIZE = 301
 SIZES = {
     "vocab_size": VOCAB_SIZE,
     "hidden_size": 64,
@@ -164,12 +163,12 @@ def test_metadata_is_what_the_package_reads(tmp_path: Path) -> None:
 
 def test_a_models_file_says_its_form_and_its_end(tmp_path: Path) -> None:
     model = reference.random_causal_model(CONFIGS["llama"])
-    more = {"general__license": "apache-2.0", "tokenizer__ggml__fim_sep_token_id": 4}
+    more = {"general__license": "apache-2.0", "tokenizer__ggml__fim_sep_token_id": 261}
     write_gguf(tmp_path / "model.gguf", model, TOKENIZER, **more)
     convert(tmp_path / "model.gguf", tmp_path / "model", name="x")
     card = models.open_model(tmp_path / "model").card
     assert card["prompt_format"]["form"] == "santacoder"
-    assert card["prompt_format"]["tokens"]["file"] == "<fim-pad>"  # number 4
+    assert card["prompt_format"]["tokens"]["file"] == "<fim-pad>"  # number 261
     assert card["stop_tokens"][0] == "<|endoftext|>"
     assert card["licence"] == "apache-2.0"
     assert (card["bos_token"], card["n_positions"]) == (None, 128)
@@ -219,32 +218,19 @@ def llama_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_cut_short_anywhere_is_refused(llama_file: Path, tmp_path: Path) -> None:
     whole = llama_file.read_bytes()
     file = tmp_path / "model.gguf"
-    for length in [
-        4,
-        8,
-        20,
-        24,
-        30,
-        100,
-        5000,
-        100_000,
-        *range(len(whole) // 2, len(whole), 99_991),
-    ]:
+    for length in [4, 8, 20, 24, 30, 100, 1000, *range(5000, len(whole), 9_991), len(whole) - 40]:
         file.write_bytes(whole[:length])
         with pytest.raises(ConvertError, match=r"model\.gguf is cut short; download it again"):
             convert(file, tmp_path / "model", name="x")
-    file.write_bytes(whole[:-1])
-    with pytest.raises(ConvertError, match="cut short"):
-        convert(file, tmp_path / "model", name="x")
     assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
 
 
 def test_a_damaged_header_never_ends_in_another_error(llama_file: Path, tmp_path: Path) -> None:
     """One byte changed at a time: some of the first keys' and of the rest."""
-    whole = bytearray(llama_file.read_bytes()[:400_000])
+    whole = bytearray(llama_file.read_bytes())
     file = tmp_path / "model.gguf"
     random = np.random.default_rng(0)
-    for at in [*range(4, 500, 6), *random.integers(500, 300_000, 20).tolist()]:
+    for at in [*range(4, 1200), *random.integers(1200, 20_000, 300).tolist()]:
         kept, whole[at] = whole[at], int(random.integers(256))
         file.write_bytes(whole)
         with suppress(ConvertError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gguf
@@ -14,6 +15,7 @@ from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.checkpoint import open_checkpoint
 from santa_lsp.convert.gguf_file import read_gguf
 from santa_lsp.convert.gguf_writer import to_gguf
+from santa_lsp.families.forms import PSM, SPM, find_form
 from tests.support import reference
 from tests.test_convert_families import CONFIGS, LLAMA3, SIZES, Converted
 
@@ -91,6 +93,23 @@ def test_the_tokenizer_and_the_form_are_written(tmp_path: Path) -> None:
     before, after = open_checkpoint(tmp_path / "checkpoint"), open_checkpoint(tmp_path / "m.gguf")
     for text in ("def f(x):\n\treturn 'é' 12", "<fim_middle>x"):
         assert after.tokenizer.encode(text).ids == before.tokenizer.encode(text).ids
+
+
+def test_how_a_model_was_taught_is_kept(tmp_path: Path) -> None:
+    """StarCoder's tokens are read in the other order unless the file says so."""
+    folder = tmp_path / "checkpoint"
+    write_checkpoint(folder, CONFIGS["llama"])
+    config = json.loads((folder / "config.json").read_text())
+    taught = {"path_comment": True, "fim_order": "spm"}
+    (folder / "config.json").write_text(json.dumps({**config, **taught}))
+    for checkpoint in (folder, to_gguf(folder, tmp_path / "m.gguf", name="m")):
+        found = open_checkpoint(checkpoint)
+        assert found.path_comment
+        assert find_form(found.tokenizer.token_to_id, found.metadata).order == SPM  # type: ignore[union-attr]
+    (folder / "config.json").write_text(json.dumps(config))
+    plain = open_checkpoint(to_gguf(folder, tmp_path / "plain.gguf", name="m"))
+    assert not plain.path_comment
+    assert find_form(plain.tokenizer.token_to_id, plain.metadata).order == PSM  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,7 @@ SMALL = Architecture(
     ("change", "words"),
     [
         ({"n_layer": 0}, "n_layer must be a positive number, not 0"),
+        ({"n_layer": 2**31}, "n_layer must be at most 1000, not 2147483648"),
         ({"vocab_size": "10"}, "vocab_size must be a positive number, not '10'"),
         ({"n_inner": True}, "n_inner must be a positive number"),
         ({"n_embd": 13, "head_dim": 0}, "n_embd 13 is not a multiple of n_head 6"),

@@ -1,4 +1,4 @@
-"""Whether llama.cpp computes the same with benchmarks.to_gguf's file as CTranslate2 with ours.
+"""Whether llama.cpp computes the same with our GGUF file as CTranslate2.
 
     python -m benchmarks.studies.same_weights --server PATH/llama-server [--quantization int8]
 
@@ -21,9 +21,9 @@ import numpy as np
 
 from benchmarks.peers.llama_cpp import LlamaCpp
 from benchmarks.random_model import SHAPES, write_checkpoint
-from benchmarks.to_gguf import write_gguf
 from model import tokenizer
 from santa_lsp.convert import convert
+from santa_lsp.convert.gguf_writer import to_gguf
 from santa_lsp.families.forms import find_form
 
 PROMPTS, CHARACTERS = 12, 800
@@ -42,7 +42,12 @@ def main() -> None:
         folder = Path(name)
         write_checkpoint(folder / "checkpoint", SHAPES["mini"])
         exact = arguments.quantization == "float32"
-        write_gguf(folder / "checkpoint", folder / "model.gguf", "f32" if exact else "q8_0")
+        to_gguf(
+            folder / "checkpoint",
+            folder / "model.gguf",
+            name="mini",
+            quantization="f32" if exact else "q8_0",
+        )
         model_dir = convert(
             folder / "checkpoint",
             folder / "model",

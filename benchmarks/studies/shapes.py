@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.random_model import write_checkpoint
+from benchmarks.random_model import santacoder, write_checkpoint
 from benchmarks.warm_keystroke import measure
-from model.transformer import ModelConfig, Transformer
 from santa_lsp import models
 from santa_lsp.convert import convert
 from santa_lsp.engines.ctranslate2 import CTranslate2Engine
@@ -45,10 +44,10 @@ def main() -> None:
     print("| n_layer × n_embd | vocabulary | parameters | int8 MB | threads | cold | warm |")
     print("|---|---|---|---|---|---|---|")
     for n_layer, n_embd, n_head, vocab_size in SHAPES:
-        config = ModelConfig.santacoder(vocab_size, 1024, n_embd, n_layer, n_head)
+        shape = santacoder(vocab_size, 1024, n_embd, n_layer, n_head)
         folder = arguments.folder / f"{n_layer}x{n_embd}-{vocab_size}"
         if not (folder / "model").exists():
-            write_checkpoint(folder / "checkpoint", config)
+            write_checkpoint(folder / "checkpoint", shape)
             convert(folder / "checkpoint", folder / "model", name=folder.name)
         model = models.open_model(folder / "model")
         for threads in arguments.threads:
@@ -56,7 +55,7 @@ def main() -> None:
             cells = (
                 f"{n_layer} × {n_embd}",
                 vocab_size,
-                f"{Transformer(config).parameter_count() / 1e6:.1f}M",
+                f"{shape.architecture.parameters / 1e6:.1f}M",
                 f"{model.size / 1e6:.0f}",
                 threads,
                 f"{found['cold'][1]:.0f}",

@@ -16,7 +16,7 @@ from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.gguf_file import MAGIC as GGUF_MAGIC
 from santa_lsp.convert.gguf_file import read_gguf
 from santa_lsp.convert.gguf_tokenizer import read_tokenizer
-from santa_lsp.convert.metadata import said_by_card, said_by_files, said_by_gguf
+from santa_lsp.convert.metadata import GGUF_PATH_COMMENT, said_by_card, said_by_files, said_by_gguf
 from santa_lsp.convert.model_bin import read_model_bin
 from santa_lsp.convert.pickle_file import ZIP_MAGIC, read_pickle
 from santa_lsp.convert.safetensors_file import is_safetensors, read_safetensors
@@ -88,8 +88,7 @@ def _open_gguf(path: Path, folder: Path | None) -> Checkpoint:
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     rope_factors = None if factors is None else factors.read().tolist()
     config = config_of(metadata, model_type, shapes, rope_factors)
-    family = families.family_of(config)
-    architecture = family.read_config(config)
+    family, architecture = families.read_architecture(config)
     rotary = architecture.rotary
     if family.gguf_layout.interleaved and rotary and rotary.dim != architecture.head_dim:
         raise ConvertError(
@@ -102,7 +101,7 @@ def _open_gguf(path: Path, folder: Path | None) -> Checkpoint:
         read_tokenizer(metadata),
         None,
         _notices(folder) if folder else (),
-        path_comment=False,
+        path_comment=bool(metadata.get(GGUF_PATH_COMMENT)),
         metadata={**family.metadata, **said_by_gguf(metadata)},
         about={
             "licence": str(metadata.get("general.license", "")),
@@ -165,8 +164,7 @@ def _read_model(weights: Path, config: Mapping[str, Any] | None) -> _Model:
     if config is None:
         raise ConvertError(f"{weights.parent} is no checkpoint: it has no config.json")
     tensors = {str(name): each for name, each in found.items() if isinstance(each, Tensor)}
-    family = families.family_of(config)
-    architecture = family.read_config(config)
+    family, architecture = families.read_architecture(config)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     layout = family.layout(shapes, architecture)
     said = config.get("tie_word_embeddings")
@@ -177,11 +175,10 @@ def _megatron_model(found: Mapping[str, Any], config: Mapping[str, Any] | None) 
     tensors = megatron.flatten(found)
     layout = megatron.layout_of(found, tensors)
     if config is None:
-        family = families.family_of({"model_type": "gpt_bigcode"})
+        family = families.family_named("gpt_bigcode")
         architecture = megatron.architecture_of(found, layout)
     else:
-        family = families.family_of(config)
-        architecture = family.read_config(config)
+        family, architecture = families.read_architecture(config)
     tensors = megatron.without_padding(tensors, architecture.vocab_size)
     return _fit(family, architecture, tensors, layout, None)
 

@@ -15,9 +15,10 @@ from santa_lsp.convert.checkpoint import Checkpoint, open_checkpoint
 from santa_lsp.convert.errors import ConvertError
 from santa_lsp.convert.gguf_tokenizer import pre_tokenizer_name
 from santa_lsp.convert.layouts import from_canonical
-from santa_lsp.convert.metadata import GGUF_TOKENS
+from santa_lsp.convert.metadata import GGUF_FIM_ORDER, GGUF_PATH_COMMENT, GGUF_TOKENS
 from santa_lsp.convert.tensors import Tensor
 from santa_lsp.families import family_named
+from santa_lsp.families.forms import PSM, SPM
 from santa_lsp.families.gguf import ROPE_FACTORS, metadata_of, rope_factors
 from santa_lsp.models.files import whole_file
 
@@ -158,7 +159,12 @@ def _tokenizer_metadata(checkpoint: Checkpoint) -> dict[str, Any]:
     if form is not None:
         keys = {part: key for key, part in GGUF_TOKENS.items() if key.startswith("fim_")}
         values |= {keys[part]: mark.id for part, mark in form.marks.items()}
-    return {f"tokenizer.ggml.{key}": value for key, value in values.items()}
+    metadata = {f"tokenizer.ggml.{key}": value for key, value in values.items()}
+    if form is not None and form.order in (PSM, SPM):
+        metadata[GGUF_FIM_ORDER] = "spm" if form.order == SPM else "psm"
+    if checkpoint.path_comment:
+        metadata[GGUF_PATH_COMMENT] = True
+    return metadata
 
 
 def _merges(tokenizer: Tokenizer) -> list[str]:

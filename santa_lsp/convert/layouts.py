@@ -48,11 +48,13 @@ def from_canonical(
     found: dict[str, Tensor] = {}
     heads = (architecture.n_head, architecture.n_kv_head, None)
     for canonical, parts in layout.tensors(architecture).items():
+        if len(parts) == 1:
+            found[parts[0][0]] = tensors[canonical]
+            continue
         start = 0
         for (name, shape), n_head in zip(parts, heads, strict=False):
             part = some_rows(tensors[canonical], start, start + shape[0])
-            paired = layout.interleaved and len(parts) > 1 and n_head is not None
-            found[name] = pair_heads(part, n_head) if paired and n_head else part
+            found[name] = pair_heads(part, n_head) if layout.interleaved and n_head else part
             start += shape[0]
     return found
 

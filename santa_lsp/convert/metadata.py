@@ -22,6 +22,8 @@ GGUF_TOKENS = {
     "fim_rep_token_id": "repository",
     "fim_sep_token_id": "file",
 }
+#: Keys of our own, which other programs leave alone: how a model of ours was taught.
+GGUF_PATH_COMMENT, GGUF_FIM_ORDER = "santa.path_comment", "santa.fim_order"
 
 
 def said_by_gguf(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +36,9 @@ def said_by_gguf(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
     ends = (token(f"{kind}_token_id") for kind in ("eos", "eot", "eom"))
     named = (metadata.get(f"general.{key}") for key in ("name", "basename", "organization"))
+    order = metadata.get(GGUF_FIM_ORDER)
     return {
+        **({"fim_order": order} if order else {}),
         **{part: found for key, part in GGUF_TOKENS.items() if (found := token(key))},
         "end_tokens": [end for end in ends if end],
         "name": " ".join(str(each) for each in named if each),

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from santa_lsp.families.architecture import Architecture
     from santa_lsp.families.family import Config, Family
 
 _MODULES = ("gpt_bigcode", "llama", "qwen2", "starcoder2")
@@ -42,6 +43,19 @@ def family_of(config: Config) -> Family:
             return family
     known = ", ".join(name for family in families() for name in family.model_types)
     raise not_held(f"model_type {kind!r} is another architecture than {known}")
+
+
+def read_architecture(config: Config) -> tuple[Family, Architecture]:
+    """The family of a configuration, and what it describes. Raises FamilyError."""
+    from santa_lsp.families.architecture import FamilyError
+
+    try:
+        family = family_of(config)
+        return family, family.read_config(config)
+    except FamilyError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise FamilyError(f"the checkpoint's configuration is damaged ({error})") from error
 
 
 def gguf_model_type(architecture: str) -> str:

@@ -17,6 +17,8 @@ Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu"]
 ACTIVATIONS: tuple[Activation, ...] = ("gelu", "gelu_tanh", "quick_gelu", "relu", "silu")
 _SIZES = ("vocab_size", "n_positions", "n_layer", "n_embd", "n_inner", "n_head", "n_kv_head")
 _SCALES = ("norm_epsilon", "embedding_scale", "attention_scale", "residual_scale", "logit_scale")
+#: More than any model has; a damaged file may say billions.
+MOST_LAYERS = 1000
 
 
 class FamilyError(ValueError):
@@ -105,6 +107,8 @@ class Architecture:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise FamilyError(f"{name} must be a positive number, not {value!r}")
+        if self.n_layer > MOST_LAYERS:
+            raise FamilyError(f"n_layer must be at most {MOST_LAYERS}, not {self.n_layer}")
         if self.head_dim < 0:
             raise FamilyError(f"head_dim must be a positive number, not {self.head_dim}")
         if not self.head_dim:

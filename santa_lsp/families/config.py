@@ -101,7 +101,7 @@ def read_rotary(config: Config, head_dim: int) -> Rotary:
         return Rotary(int(head_dim * float(part)), float(base), scaling=_read_scaling(values))
     except FamilyError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise FamilyError(f"the settings of rotary positions are damaged ({error!r})") from error
 
 

@@ -81,15 +81,17 @@ class Family:
         architecture: Architecture,
         split: Callable[[T, list[int]], Sequence[T]],
     ) -> dict[str, T]:
-        """Canonical tensors under the names of a published checkpoint.
+        """Canonical tensors, all or some, under the names of a published checkpoint.
 
-        `split` cuts rows into parts of these sizes, as torch.split does. Goes with the
-        configuration of `write_config`.
+        `split` cuts rows into parts of these sizes, as torch.split does. The configuration beside
+        them is that of `write_config`.
         """
+        layout = Layout(self.names).tensors(architecture)
         found: dict[str, T] = {}
-        for canonical, parts in Layout(self.names).tensors(architecture).items():
+        for canonical, tensor in tensors.items():
+            parts = layout[canonical]
             rows = [shape[0] for _, shape in parts]
-            pieces = split(tensors[canonical], rows) if len(rows) > 1 else [tensors[canonical]]
+            pieces = split(tensor, rows) if len(rows) > 1 else [tensor]
             found |= {name: piece for (name, _), piece in zip(parts, pieces, strict=True)}
         return found
 

@@ -29,7 +29,7 @@ _PAIRED = ("llama", "granite")
 def write_gguf(
     path: Path,
     model: PreTrainedModel,
-    tokenizer: Path,
+    tokenizer: Tokenizer,
     quantization: Type = Type.F32,
     pre: str = "gpt-2",
     **metadata: Any,
@@ -126,9 +126,8 @@ def _sizes(config: Any) -> dict[str, Any]:
     return values
 
 
-def _tokenizer(path: Path, vocab_size: int, pre: str) -> dict[str, Any]:
+def _tokenizer(tokenizer: Tokenizer, vocab_size: int, pre: str) -> dict[str, Any]:
     """A byte-level BPE's tokens; its first special token ends a text."""
-    tokenizer = Tokenizer.from_file(str(path))
     added = tokenizer.get_added_tokens_decoder()
     tokens, kinds = [], []
     for number in range(vocab_size):
@@ -139,7 +138,7 @@ def _tokenizer(path: Path, vocab_size: int, pre: str) -> dict[str, Any]:
             special = added[number].special
             kind = gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED
         kinds.append(int(kind))
-    merges = json.loads(path.read_text(encoding="utf-8"))["model"]["merges"]
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
     end = min(added)
     return {
         "tokenizer.ggml.model": "gpt2",

@@ -31,16 +31,20 @@ FIM_TOKENS = {
 }
 
 
-def write_tokenizer(folder: Path, dialect: str = "hyphen") -> None:
-    """A tokenizer of 256 bytes, one merge, end-of-text and a dialect's tokens."""
+def make_tokenizer(dialect: str = "hyphen") -> Tokenizer:
+    """Of 256 bytes, one merge, end-of-text and a dialect's tokens."""
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "he"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocabulary, [("h", "e")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>", *FIM_TOKENS[dialect]])
+    return tokenizer
+
+
+def write_tokenizer(folder: Path, dialect: str = "hyphen") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    make_tokenizer(dialect).save(str(folder / "tokenizer.json"))
 
 
 def random_model(**config: Any) -> GPTBigCodeForCausalLM:
