@@ -260,7 +260,7 @@ import sys, tracemalloc
 from pathlib import Path
 from santa_lsp.convert import convert
 from santa_lsp.convert.checkpoint import open_checkpoint
-import santa_lsp.engines.ctranslate2
+import santa_lsp.convert.specification, santa_lsp.engines.ctranslate2
 import gguf
 tracemalloc.start()
 convert(Path(sys.argv[1]), Path(sys.argv[2]), name="x", quantization=sys.argv[3])

@@ -11,11 +11,13 @@ import pytest
 from tokenizers import Tokenizer, pre_tokenizers
 from transformers import GPTBigCodeConfig, LlamaConfig, PretrainedConfig
 
+from santa_lsp.commands.main import main
 from santa_lsp.convert import ConvertError, convert
 from santa_lsp.convert.checkpoint import open_checkpoint
 from santa_lsp.convert.gguf_file import read_gguf
 from santa_lsp.convert.gguf_writer import to_gguf
 from santa_lsp.families.forms import PSM, SPM, find_form
+from santa_lsp.models import open_model
 from tests.support import reference
 from tests.test_convert_families import CONFIGS, LLAMA3, SIZES, Converted
 
@@ -48,6 +50,22 @@ def test_every_family_is_written(tmp_path: Path, name: str) -> None:
     convert(file, tmp_path / "model", name="x", quantization="float32")
     found = Converted(tmp_path / "model").logits(reference.random_ids(300))
     assert np.abs(found - expected).max() <= 1e-4
+
+
+def test_the_export_command_writes_a_file_that_can_be_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_checkpoint(tmp_path / "checkpoint", CONFIGS["qwen2"])
+    file = tmp_path / "small.gguf"
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "--format", "gguf", str(tmp_path / "checkpoint"), str(file)])
+    assert ended.value.code == 0
+    assert f"MB in {file}" in capsys.readouterr().out
+    assert read_gguf(file).metadata["general.name"] == "small"
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(file), str(tmp_path / "model")])
+    assert ended.value.code == 0
+    assert open_model(tmp_path / "model").prompt_format is not None
 
 
 def test_names_and_order_are_llama_cpps(tmp_path: Path) -> None:

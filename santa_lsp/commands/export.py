@@ -1,4 +1,4 @@
-"""`santa-lsp export CHECKPOINT OUTPUT`: any supported checkpoint -> a model directory."""
+"""`santa-lsp export CHECKPOINT OUTPUT`: any supported checkpoint -> a model directory, or GGUF."""
 
 from __future__ import annotations
 
@@ -16,25 +16,49 @@ def add_parser(commands: Any) -> None:
     """`export` among the sub-commands."""
     parser = commands.add_parser("export", help="convert a checkpoint to a model directory")
     parser.add_argument("checkpoint", type=Path, help="a folder or a weights file")
-    parser.add_argument("output", type=Path, help="the folder to make")
-    parser.add_argument("--quantization", default="int8", metavar="TYPE", help=QUANTIZATION_HELP)
+    parser.add_argument("output", type=Path, help="the folder, or the GGUF file, to make")
+    parser.add_argument(
+        "--format",
+        choices=("ctranslate2", "gguf"),
+        default="ctranslate2",
+        help="gguf is for llama.cpp and what is built on it",
+    )
+    parser.add_argument(
+        "--quantization",
+        metavar="TYPE",
+        help=f"{QUANTIZATION_HELP}; for gguf q8_0 (default), q5_1, q4_1, f16 or f32",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert, and print the command that serves the result. Raises ModelError."""
     from santa_lsp.convert import convert
+    from santa_lsp.convert.gguf_writer import to_gguf
     from santa_lsp.convert.progress import progress_bar
 
+    checkpoint, output = arguments.checkpoint, arguments.output
     with progress_bar("converting") as on_progress:
-        output = convert(
-            arguments.checkpoint,
-            arguments.output,
-            name=arguments.output.name,
-            quantization=arguments.quantization,
-            on_progress=on_progress,
-        )
-    announce(models.open_model(output), str(output))
+        if arguments.format == "gguf":
+            to_gguf(
+                checkpoint,
+                output,
+                name=output.stem,
+                quantization=arguments.quantization or "q8_0",
+                on_progress=on_progress,
+            )
+        else:
+            convert(
+                checkpoint,
+                output,
+                name=output.name,
+                quantization=arguments.quantization or "int8",
+                on_progress=on_progress,
+            )
+    if arguments.format == "gguf":
+        print(f"{output.stat().st_size / 1e6:.0f} MB in {output}")
+    else:
+        announce(models.open_model(output), str(output))
 
 
 def announce(model: Model, name: str) -> None:

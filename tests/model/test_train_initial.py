@@ -137,7 +137,7 @@ def test_a_run_from_a_gguf_file(repository: Path, tmp_path: Path) -> None:
     tokenizer.add_special_tokens(["<|endoftext|>", *reference.FIM_TOKENS["underscore"]])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     model, file = random_model("llama", tokenizer.get_vocab_size()), tmp_path / "model.gguf"
-    write_gguf(file, model, tmp_path / "tokenizer.json", general__license="apache-2.0")
+    write_gguf(file, model, tokenizer, general__license="apache-2.0")
     run = fine_tuned(tmp_path / "run", file, repository)
     run.train_step()
     run.save()

@@ -136,4 +136,4 @@ def test_the_reason_for_nothing_is_told(window: Callable[..., Editor], tmp_path:
     editor.type("        self.y")
     editor.no_suggestion()
     editor.command("Santa: Why Was Nothing Shown?")
-    editor.notification("the file matches 'secret.py' of the setting exclude")
+    editor.notification("the file matches 'secret.py' in the setting exclude")
