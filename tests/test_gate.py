@@ -22,7 +22,17 @@ def test_an_automatic_request_is_refused_and_one_by_hand_is_not(text: str, reaso
 
 
 @pytest.mark.parametrize(
-    "text", ["f(║)", "f('║');", "x║ )", "a = ║  # b", "x = ║\n", "a║ b", "║\nimport os\n"]
+    "text",
+    [
+        "f(║)",
+        "f('║');",
+        "f(g([{║}]), [({})]);",
+        "x║ )",
+        "a = ║  # b",
+        "x = ║\n",
+        "a║ b",
+        "║\nimport os\n",
+    ],
 )
 def test_closing_punctuation_and_little_text_do_not_close_the_gate(text: str) -> None:
     assert gate.refusal(at_cursor(text)) == ""

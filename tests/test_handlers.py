@@ -12,7 +12,7 @@ from santa_lsp.completion.engine import Cost, Engine, Limits, Piece, Stop
 from santa_lsp.server.handlers import build_server
 from santa_lsp.settings import Settings
 from tests.support.cursor import CURSOR
-from tests.support.editor import URI, Editor, cursor_of
+from tests.support.editor import URI, Editor, cursor_of, until
 
 
 class OnlyGenerates(Engine):
@@ -30,10 +30,23 @@ class OnlyGenerates(Engine):
         return Cost()
 
 
-async def start(*, problems: tuple[str, ...] = (), **params: Any) -> Editor:
-    """An editor of the server with that engine, which has loaded it."""
-    settings = Settings(debounce_ms=0)
-    server = build_server(settings, problems, load_engine=lambda chosen: OnlyGenerates())
+class Prepares(OnlyGenerates):
+    """Keeps the text before the cursor of what it is asked to prepare."""
+
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
+
+    def prepare(self, context: CompletionContext, stop: Stop) -> int:
+        self.prepared.append(context.prefix)
+        return 0
+
+
+async def start(
+    engine: Engine | None = None, *, problems: tuple[str, ...] = (), **params: Any
+) -> Editor:
+    """An editor of the server, which loads that engine, or the least there can be."""
+    chosen = engine or OnlyGenerates()
+    server = build_server(Settings(debounce_ms=0), problems, load_engine=lambda settings: chosen)
     return await Editor.start(server, **params)
 
 
@@ -156,3 +169,29 @@ async def test_whatever_an_editor_says_was_accepted_is_counted(
     editor = await start(capabilities={"experimental": {"santa": {"status": True}}})
     await editor.command("accepted", *arguments)
     assert editor.told("santa/status")[-1]["accepted"] == 1
+
+
+def edit(editor: Editor) -> None:
+    here = {"line": 0, "character": 4}
+    change = {"range": {"start": here, "end": here}, "text": "a"}
+    document = {"uri": URI, "version": 100}
+    changes = {"textDocument": document, "contentChanges": [change]}
+    editor.notify("textDocument/didChange", changes)
+
+
+def move(editor: Editor) -> None:
+    params = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 2}}
+    editor.notify("santa/cursor", params)
+
+
+@pytest.mark.parametrize(("act", "prefix"), [(edit, "x = a"), (move, "x "), (None, "x = ")])
+async def test_the_prefix_is_cached_where_an_edit_a_move_or_a_request_leaves_the_cursor(
+    act: Callable[[Editor], None] | None, prefix: str
+) -> None:
+    engine = Prepares()
+    editor = await start(engine)
+    await ask(editor, "x = ║\n")
+    if act is not None:
+        act(editor)
+    await until(lambda: engine.prepared)
+    assert engine.prepared == [prefix]

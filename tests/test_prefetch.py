@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from santa_lsp.bench.connection import TIMEOUT
 from santa_lsp.completion.completer import Completer, Outcome
 from santa_lsp.completion.context import CompletionContext
 from santa_lsp.completion.engine import Stop
@@ -126,7 +127,7 @@ async def test_prefetching_stops_at_the_next_piece_and_nobody_waits_for_it(
     waiting = asyncio.create_task(prefetcher.arrival(first))
     await asyncio.sleep(0)
     prefetcher.give_way()
-    await waiting
+    await asyncio.wait_for(waiting, TIMEOUT)
     # The user waits for the model now, and is not kept by the prefetch that has not ended.
     held.go_on()
     outcome = await asyncio.to_thread(completer.complete, at_cursor("y = ║"))
