@@ -1,8 +1,9 @@
-"""Train or fine-tune a SantaCoder-family model, in one process or many.
+"""Train or fine-tune a model of any family, in one process or many.
 
     python -m model.train --config model/configs/santa-mini.toml --data DATA --out runs/santa-mini
     python -m model.train --out runs/santa-mini --resume --max-minutes 30
     python -m model.train --init-from santa-mini --data MY_REPOSITORY --out runs/mine
+    python -m model.train --init-from QWEN_CHECKPOINT --lora --data MY_REPOSITORY --out runs/qwen
     torchrun --nproc-per-node 8 -m model.train --config FILE --data DATA --out RUN
 
 DATA is a folder written by model.data or, with --init-from, a corpus of model.corpus or any folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,33 @@ def test_a_cache_and_documents_change_nothing(tmp_path: Path, name: str) -> None
         documents = (torch.arange(70) // 35).expand(len(ids), -1)
         apart = torch.cat([model(ids[:, :35]), model(ids[:, 35:])], dim=1)
         torch.testing.assert_close(model(ids, documents=documents), apart, rtol=0, atol=1e-4)
+
+
+def gradients(
+    model: Transformer, ids: torch.Tensor, documents: torch.Tensor | None
+) -> torch.Tensor:
+    model.zero_grad()
+    model(ids, ids, documents=documents).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+def test_recomputed_activations_give_the_same_gradients(tmp_path: Path) -> None:
+    model = loaded(tmp_path, "starcoder2").train()
+    ids = torch.from_numpy(reference.random_ids(300, length=40))
+    documents = (torch.arange(40) // 15).expand(len(ids), -1)
+    expected = gradients(model, ids, documents)
+    model.recompute = True
+    torch.testing.assert_close(gradients(model, ids, documents), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling on a CPU takes a C++ compiler")
+def test_compiled_parts_compute_the_same(tmp_path: Path) -> None:
+    model = loaded(tmp_path, "granite").train()
+    ids = torch.from_numpy(reference.random_ids(300, length=40))
+    expected = gradients(model, ids, None)
+    model.compile_parts()
+    torch.testing.assert_close(gradients(model, ids, None), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", SOME)

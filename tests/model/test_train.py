@@ -119,7 +119,7 @@ def test_a_checkpoint_of_before_there_were_families_goes_on(
 
 
 def test_training_needs_neither_an_engine_nor_the_packages_of_a_corpus() -> None:
-    missing = ("ctranslate2", "huggingface_hub", "platformdirs", "pygls", "lsprotocol")
+    missing = ("ctranslate2", "gguf", "huggingface_hub", "platformdirs", "pygls", "lsprotocol")
     missing += ("datasketch", "packaging.licenses", "pathspec", "tree_sitter")
     script = f"import sys; sys.modules |= dict.fromkeys({missing}); import model.train.__main__"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
