@@ -289,6 +289,20 @@ async def test_a_cancelled_request_stops_the_engine_and_counts_its_cost(held: He
     assert (counted["requests"], counted["superseded"], counted["dropped"]) == (1, 1, 0)
 
 
+async def test_the_wait_for_a_cancelled_request_to_end_is_counted(held: HeldEngine) -> None:
+    """The model's thread is free at the next token only, whoever has the turn."""
+    desk = await Desk.with_engine(held)
+    first = begin(desk, desk.place("x = ║", uri="file:///a.py"))
+    await computing(held)
+    first.cancel()
+    second = begin(desk, desk.place("x = ║", uri="file:///b.py"))
+    await asyncio.sleep(0.05)
+    held.go_on()
+    assert (await second).cost.queue_ms >= 40
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
 async def test_a_request_cancelled_while_it_waits_for_its_turn_computes_nothing(
     held: HeldEngine,
 ) -> None:

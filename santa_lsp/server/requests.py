@@ -71,14 +71,14 @@ async def answer(
     prefetcher.give_way()
     queued = time.perf_counter()
     async with model.turn:
-        waited = time.perf_counter() - queued
         if stop.is_set():
             return SUPERSEDED
         # The request before this one may have computed the completion of this text.
         if (recalled := completer.recall(context)) is not None:
             return recalled
-        outcome = await _compute(session, completer, context, stop, on_text)
-    cost = dataclasses.replace(outcome.cost, debounce_ms=1000 * debounce, queue_ms=1000 * waited)
+        outcome, begun = await _compute(session, completer, context, stop, on_text)
+    waited = 1000 * (begun - queued)
+    cost = dataclasses.replace(outcome.cost, debounce_ms=1000 * debounce, queue_ms=waited)
 
     # The text may have changed since, also without another request.
     document = session.server.document(context.uri)
@@ -100,8 +100,11 @@ async def _compute(
     context: CompletionContext,
     stop: Stop,
     on_text: Callable[[str], None] | None,
-) -> Outcome:
-    """Complete on the model's thread. A cancelled request stops at its next token."""
+) -> tuple[Outcome, float]:
+    """Complete on the model's thread, and say when that began (of time.perf_counter).
+
+    A cancelled request stops at its next token; until then the thread is not free.
+    """
     loop = asyncio.get_running_loop()
 
     def show(text: str) -> None:
@@ -111,11 +114,15 @@ async def _compute(
     def on_model_thread(text: str) -> None:
         loop.call_soon_threadsafe(show, text)
 
-    def count(done: asyncio.Future[Outcome]) -> None:
+    def compute() -> tuple[Outcome, float]:
+        begun = time.perf_counter()
+        return completer.complete(context, stop, on_model_thread), begun
+
+    def count(done: asyncio.Future[tuple[Outcome, float]]) -> None:
         """Count the tokens, also those of a cancelled request."""
         if done.cancelled() or done.exception() is not None:
             return
-        cost, tokens = done.result().cost, session.statistics.tokens
+        cost, tokens = done.result()[0].cost, session.statistics.tokens
         tokens["prompt"] += cost.prefilled_tokens + cost.reused_tokens
         tokens["prefilled"] += cost.prefilled_tokens
         tokens["reused"] += cost.reused_tokens
@@ -123,9 +130,7 @@ async def _compute(
         if stop.is_set():
             tokens["wasted"] += cost.prefilled_tokens + cost.generated_tokens
 
-    computing = loop.run_in_executor(
-        session.model.executor, completer.complete, context, stop, on_model_thread
-    )
+    computing = loop.run_in_executor(session.model.executor, compute)
     computing.add_done_callback(count)
     try:
         return await asyncio.shield(computing)
