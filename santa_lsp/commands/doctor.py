@@ -140,7 +140,7 @@ def report(findings: dict[str, Any]) -> str:
             f"          with the prompt cached: the longest prompt, "
             f"{budget['warm_new_tokens']} new tokens"
         )
-    lines.append("models    santa-lsp models list --suggest measures which others answer in time here")
+    lines.append("models    santa-lsp models list --suggest measures which answer in time here")
     lines += [f"problem   {problem}" for problem in findings["problems"]]
     lines.append("no problems found" if not findings["problems"] else "see the problems above")
     return "\n".join(lines)
