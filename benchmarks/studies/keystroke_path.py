@@ -30,8 +30,8 @@ from types import FrameType
 ROOT = Path(__file__).parents[2]
 PACKAGE = f"{ROOT / 'santa_lsp'}{os.sep}"
 URI = "file:///study/example.py"
-#: Seconds after which the server has nothing to do.
-SETTLED = 1.5
+#: Seconds after which the server has loaded and measured its model, also on a busy machine.
+SETTLED = 8.0
 
 #: When, the file that calls, the file that is called, the function, whether inside the completer.
 Call = tuple[float, str, str, str, bool]
