@@ -174,7 +174,7 @@ def test_reuse_never_changes_an_answer(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(actions=st.lists(ACTIONS, min_size=8, max_size=40), order=st.sampled_from(["psm", "spm"]))
 def test_reuse_never_changes_an_answer_in_long_sessions(
     small_memory: Engines, actions: list[tuple[str, str, int, bool]], order: str
