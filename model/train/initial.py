@@ -69,7 +69,7 @@ def _card(found: Checkpoint, path: Path, name: str) -> dict[str, Any]:
     source = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     form, stop_tokens = prompt_of(found)
     return {
-        "source": f"trained from {source.get('name', name)}",
+        "source": f"trained from {source.get('name', Path(name).name)}",
         **{key: found.about[key] for key in _KEPT if found.about.get(key)},
         "prompt_format": form.to_json() if form else None,
         "stop_tokens": list(stop_tokens),
