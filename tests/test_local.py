@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -131,6 +132,17 @@ def test_pieces_say_their_text_their_probability_and_their_candidate() -> None:
 def test_the_languages_are_those_of_the_models_card() -> None:
     engine = Recording("")
     assert "python" in engine.languages
+
+
+def test_a_marker_that_the_tokenizer_does_not_call_special_is_text_all_the_same(
+    tmp_path: Path,
+) -> None:
+    tokenizer = json.loads((FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
+    for token in tokenizer["added_tokens"]:
+        token["special"] = False
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    engine = Recording("", folder=tmp_path)
+    assert not set(engine.stop_ids) & set(engine.encode("a = '<fim-middle><|endoftext|>'"))
 
 
 def test_a_tokenizer_that_marks_no_end_of_text_is_refused(tmp_path: Path) -> None:

@@ -49,9 +49,12 @@ class LocalEngine(Engine):
         self.n_positions = model.n_positions
         self.languages = known_languages(model.card.get("languages") or ())
         self.tokenizer = Tokenizer.from_file(str(model.directory / "tokenizer.json"))
-        # Text that spells a special token is text: user code must never steer the prompt format.
-        self.tokenizer.encode_special_tokens = True
         token_to_id = self.tokenizer.token_to_id
+        # Text that spells a special token is text: user code must never steer the prompt format.
+        # Some tokenizers do not mark their fill-in-the-middle tokens as special.
+        known = [token for token in model.stop_tokens if token_to_id(token) is not None]
+        self.tokenizer.add_special_tokens(known)
+        self.tokenizer.encode_special_tokens = True
         try:
             form = model.prompt_format and PromptForm.from_json(model.prompt_format, token_to_id)
         except ValueError as error:
