@@ -18,6 +18,8 @@ from typing import IO, Any, Self, TypeVar
 
 #: Seconds; generous, as the machine may be busy.
 TIMEOUT = 60.0
+#: Seconds that a server's stderr may take to arrive after it hung up.
+LAST_WORDS = 1.0
 
 T = TypeVar("T")
 
@@ -122,6 +124,8 @@ class Connection(ABC):
         with self._changed:
             while (found := take()) is None:
                 if self._ended:
+                    for reader in self._readers[1:]:
+                        reader.join(LAST_WORDS)
                     raise self._no_reply("the server hung up", what)
                 if (left := deadline - time.monotonic()) <= 0:
                     return None
