@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
 from santa_lsp.completion.engine import Engine
-from santa_lsp.models import ModelError
+from santa_lsp.engines import load_engine
+from santa_lsp.models import ModelError, embedded_directory
 from santa_lsp.server.requests import answer, respond
 from santa_lsp.settings import Settings
 from tests.support.editor import URI, Desk, until
@@ -66,6 +69,20 @@ async def test_a_model_that_cannot_be_loaded_leaves_settings_and_model_as_they_w
     status = desk.session.status()
     assert (status["state"], status["model"], status["failure"]) == ("ready", "first", "")
     assert await text_at(desk, "x = ║") == "first"
+
+
+@pytest.mark.parametrize("damaged", ["model.bin", "tokenizer.json", "santa.json", "config.json"])
+async def test_a_damaged_model_is_told_with_what_to_do(tmp_path: Path, damaged: str) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(embedded_directory(), directory)
+    file = directory / damaged
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    desk = await Desk.loading(load_engine, model=str(directory), threads=1)
+    await desk.session.load_model()
+    (told,) = desk.editor.told("window/showMessage")
+    assert str(directory) in told["message"]
+    assert "again" in told["message"]
+    assert await text_at(desk, "x = ║") is None
 
 
 async def test_options_that_come_while_a_model_loads_are_used_with_it() -> None:

@@ -311,17 +311,6 @@ def test_binary_text_and_twenty_megabytes_are_survived(server: LspClient) -> Non
         server.close_document(uri)
 
 
-def test_bad_settings_are_told_once_each_and_the_rest_used() -> None:
-    options = {**OPTIONS, "multiline": "never", "threads": "many", "modle": "x"}
-    with start(options=options) as client:
-        told = [client.wait_for("window/showMessage")["message"] for _ in range(2)]
-        assert any("'threads'" in message and "0 is used" in message for message in told)
-        assert any("'modle'" in message and "'model'" in message for message in told)
-        client.open(URI, SHAPES)
-        _, item = first_completion(client, URI, SHAPES)
-        assert "\n" not in item["insertText"]
-
-
 def test_settings_can_change_while_it_runs(server: LspClient) -> None:
     uri = "file:///changing.py"
     server.open(uri, SHAPES)
@@ -348,13 +337,6 @@ def test_a_client_that_can_be_asked_is_asked_for_its_settings() -> None:
         assert "'shapes.*'" in why(client)
 
 
-def test_status_goes_to_clients_that_want_it() -> None:
-    wanted = {"experimental": {"santa": {"status": True}}}
-    with start(capabilities=wanted) as client:
-        states = [client.wait_for("santa/status")["state"] for _ in range(2)]
-        assert states == ["loading", "ready"]
-
-
 def test_a_missing_model_is_told_and_the_server_stays() -> None:
     with start("--model", "no-such-model") as client:
         message = client.wait_for("window/showMessage")["message"]
@@ -369,31 +351,6 @@ def test_a_missing_model_is_told_and_the_server_stays() -> None:
         )
         first_completion(client, URI, SHAPES)
         assert client.close() == 0
-
-
-@pytest.mark.parametrize("damaged", ["model.bin", "tokenizer.json", "santa.json", "config.json"])
-def test_a_damaged_model_is_told(tmp_path: Path, damaged: str) -> None:
-    directory = tmp_path / "model"
-    shutil.copytree(embedded_directory(), directory)
-    file = directory / damaged
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with start("--model", str(directory)) as client:
-        message = client.wait_for("window/showMessage")["message"]
-        assert str(directory) in message
-        assert "again" in message  # what to do
-        client.open(URI, SHAPES)
-        assert ask(client, URI, (23, 15)) is None
-
-
-def test_a_model_that_cannot_be_selected_leaves_the_old_one() -> None:
-    with start(capabilities={"experimental": {"santa": {"status": True}}}) as client:
-        client.open(URI, SHAPES)
-        command = {"command": "santa.selectModel", "arguments": ["nothing"]}
-        client.request("workspace/executeCommand", command)
-        told = [note for note in client.notifications if note["method"] == "santa/status"]
-        status = told[-1]["params"]
-        assert (status["model"], status["state"], status["failure"]) == ("santa-mini", "ready", "")
-        first_completion(client, URI, SHAPES)
 
 
 def test_switching_models_keeps_the_documents(server: LspClient, tmp_path: Path) -> None:
