@@ -4,6 +4,7 @@ import pytest
 
 from santa_lsp.languages import (
     LANGUAGES,
+    identifier,
     includes,
     known_languages,
     language,
@@ -84,3 +85,10 @@ def test_a_language_includes_its_markup_and_a_star_all() -> None:
     assert not includes(["javascript"], "typescript")
     assert includes(["*"], "cobol")
     assert includes([], "cobol")
+
+
+@pytest.mark.parametrize(
+    ("name", "lsp"), [("sh", "shellscript"), ("typescript.tsx", "typescriptreact"), ("go", "go")]
+)
+def test_an_editor_s_own_name_of_a_language_is_understood(name: str, lsp: str) -> None:
+    assert identifier(name) == lsp
