@@ -222,6 +222,22 @@ async def test_a_request_superseded_while_it_waits_for_its_turn_computes_nothing
 # --- Complete
 
 
+async def test_a_request_that_waited_is_answered_by_the_model_that_was_loaded_meanwhile(
+    held: HeldEngine,
+) -> None:
+    engines: list[Engine] = [held, ScriptedEngine("other\n")]
+    desk = await Desk.loading(lambda chosen: engines.pop(0))
+    await desk.session.load_model()
+    first = begin(desk, desk.place("x = ║", uri="file:///a.py"))
+    await computing(held)
+    second = begin(desk, desk.place("y = ║", uri="file:///b.py"))
+    await asyncio.sleep(0.01)
+    await desk.session.load_model()
+    held.go_on()
+    assert (await first).texts == ("value",)
+    assert (await second).texts == ("other",)
+
+
 async def test_text_is_shown_as_it_grows() -> None:
     shown: list[str] = []
     desk = await Desk.with_engine(ScriptedEngine("value"))

@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
         "--format",
         choices=("ctranslate2", "gguf"),
         default="ctranslate2",
-        help="gguf is for llama.cpp and what is built on it",
+        help="gguf is for llama.cpp and the programs built on it",
     )
     parser.add_argument(
         "--quantization",

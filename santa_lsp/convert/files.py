@@ -1,4 +1,4 @@
-"""Files of a checkpoint: which hold the weights, and what is wrong when none does."""
+"""The files of a checkpoint that hold its weights, and the reason when none does."""
 
 from __future__ import annotations
 

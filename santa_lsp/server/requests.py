@@ -73,6 +73,7 @@ async def answer(
     async with model.turn:
         if stop.is_set():
             return SUPERSEDED
+        completer = model.completer or completer  # another model may have been loaded meanwhile
         # The request before this one may have computed the completion of this text.
         if (recalled := completer.recall(context)) is not None:
             return recalled
