@@ -1,7 +1,7 @@
 """Files in the GGUF format: metadata, then the names and places of tensors, then their data.
 
-The header is read here, because the `gguf` package makes several objects of every token. The package
-computes the values of quantized blocks.
+The header is read here, because the `gguf` package makes several objects of every token. The
+package computes the values of quantized blocks.
 """
 
 from __future__ import annotations
